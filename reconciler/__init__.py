@@ -1,0 +1,1 @@
+"""alter-sync: declarative GitOps for the managed agents of Alter."""

@@ -1,0 +1,51 @@
+"""An agent as the API shows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, NewType
+
+from reconciler.model.mark import MARK_KEY, Mark
+from reconciler.model.scopes import Scopes
+from reconciler.model.values import JsonObject
+
+AgentId = NewType("AgentId", str)
+AgentName = NewType("AgentName", str)
+AgentType = Literal["agent", "service"]
+AgentStatus = Literal["active", "inactive", "revoked"]
+
+
+@dataclass(frozen=True, slots=True)
+class LiveAgent:
+    """One agent, read from the API. Times are aware and in UTC; ``metadata`` still contains the mark."""
+
+    id: AgentId
+    name: AgentName
+    type: AgentType
+    status: AgentStatus
+    version: int
+    created_at: datetime
+    scopes: Scopes = field(default_factory=Scopes)
+    display_name: str | None = None
+    scopes_pending: Scopes | None = None
+    scopes_applies_at: datetime | None = None
+    policy: JsonObject = field(default_factory=dict)
+    metadata: JsonObject = field(default_factory=dict)
+    last_used_at: datetime | None = None
+    stored_legacy_secrets: tuple[str, ...] = ()
+
+    @property
+    def target_scopes(self) -> Scopes:
+        """What the scopes will be when nothing more is done: the pending set if one is staged."""
+        return self.scopes if self.scopes_pending is None else self.scopes_pending
+
+    @property
+    def mark(self) -> Mark | None:
+        """What we remember on this agent; ``None`` when it carries no mark of ours."""
+        return Mark.from_json(self.metadata.get(MARK_KEY))
+
+    @property
+    def own_metadata(self) -> JsonObject:
+        """The metadata without the mark. A value of ``null`` is no value."""
+        return {key: value for key, value in self.metadata.items() if key != MARK_KEY and value is not None}

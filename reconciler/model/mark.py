@@ -1,0 +1,128 @@
+"""The mark: what we remember on each owned agent, in its own ``metadata``, instead of in a state file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NewType, Self
+
+from reconciler.model.key import KeyId
+from reconciler.model.values import Json
+
+MARK_KEY = "alter-sync"
+
+RunId = NewType("RunId", str)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The key that the sinks hold: which, since when, where (names of sinks)."""
+
+    key_id: KeyId
+    at: datetime
+    sinks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A run is changing this agent's keys. A key that is not in ``keys`` appeared inside the claim.
+
+    ``run`` is empty when the run gave the work back unfinished: anybody may go on at once.
+    """
+
+    run: RunId
+    at: datetime
+    keys: tuple[KeyId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Owner, app and last applied specification of one agent.
+
+    ``spec`` maps a field (``display_name``, ``status``, ``policy``, ``scopes.<provider>`` or
+    ``metadata.<key>``) to the short fingerprint of the value that was applied last.
+    """
+
+    owner: str
+    app: str
+    spec: Mapping[str, str] = field(default_factory=dict)
+    protect: bool | None = None
+    delivered: Delivered | None = None
+    claim: Claim | None = None
+
+    @classmethod
+    def from_json(cls, value: Json) -> Self | None:
+        """Reads a mark. Anything that is not an object with a textual owner and app is no mark at all."""
+        if not isinstance(value, Mapping):
+            return None
+        owner, app = value.get("owner"), value.get("app")
+        if not (isinstance(owner, str) and owner and isinstance(app, str)):
+            return None
+        spec = value.get("spec")
+        protect = value.get("protect")
+        return cls(
+            owner=owner,
+            app=app,
+            spec={k: v for k, v in spec.items() if isinstance(v, str)} if isinstance(spec, Mapping) else {},
+            protect=protect if isinstance(protect, bool) else None,
+            delivered=_delivered(value.get("delivered")),
+            claim=_claim(value.get("claim")),
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """The form that is stored. Absent parts are left out."""
+        document: dict[str, Any] = {"owner": self.owner, "app": self.app}
+        document["spec"] = dict(sorted(self.spec.items()))
+        if self.protect is not None:
+            document["protect"] = self.protect
+        if self.delivered is not None:
+            document["delivered"] = {
+                "key_id": self.delivered.key_id,
+                "at": format_time(self.delivered.at),
+                "sinks": list(self.delivered.sinks),
+            }
+        if self.claim is not None:
+            document["claim"] = {
+                "run": self.claim.run,
+                "at": format_time(self.claim.at),
+                "keys": list(self.claim.keys),
+            }
+        return document
+
+
+def format_time(moment: datetime) -> str:
+    """RFC 3339 in UTC with whole seconds, ``2026-11-01T00:00:00Z``."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_time(text: str) -> datetime:
+    """An RFC 3339 time as an aware UTC value; ``ValueError`` when it is none. A missing zone means UTC."""
+    moment = datetime.fromisoformat(text)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _delivered(value: Json) -> Delivered | None:
+    if not isinstance(value, Mapping) or not isinstance(value.get("key_id"), str):
+        return None
+    return Delivered(KeyId(value["key_id"]), _time_or_epoch(value.get("at")), _texts(value.get("sinks")))
+
+
+def _claim(value: Json) -> Claim | None:
+    if not isinstance(value, Mapping) or not isinstance(value.get("run"), str):
+        return None
+    keys = tuple(KeyId(key) for key in _texts(value.get("keys")))
+    return Claim(RunId(value["run"]), _time_or_epoch(value.get("at")), keys)
+
+
+def _time_or_epoch(value: Json) -> datetime:
+    # A mark with an unreadable time is somebody's edit. The epoch makes a claim old and a delivery due, and
+    # both lead to work that checks the live keys first, so nothing is lost by it.
+    try:
+        return parse_time(value) if isinstance(value, str) else datetime.fromtimestamp(0, UTC)
+    except ValueError:
+        return datetime.fromtimestamp(0, UTC)
+
+
+def _texts(value: Json) -> tuple[str, ...]:
+    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list | tuple) else ()

@@ -1,0 +1,53 @@
+"""The request budget of each key: a fixed window of one minute, on real time."""
+
+import time
+from collections.abc import Callable
+
+from reconciler.sandbox.answers import Refusal
+
+WINDOW_SECONDS = 60
+
+
+class RateLimiter:
+    def __init__(self, per_minute: int | None, *, wall_clock: Callable[[], float] = time.time) -> None:
+        self.per_minute = per_minute
+        self._wall_clock = wall_clock
+        self._used: dict[str, tuple[int, int]] = {}
+
+    def admit(self, key_id: str) -> dict[str, str]:
+        """Counts one request and returns the budget headers. Raises Refusal 429 when the window is used up."""
+        if self.per_minute is None:
+            return {}
+        now = self._wall_clock()
+        window = int(now // WINDOW_SECONDS)
+        seen_window, used = self._used.get(key_id, (window, 0))
+        used = used + 1 if seen_window == window else 1
+        self._used[key_id] = (window, used)
+        reset = (window + 1) * WINDOW_SECONDS
+        headers = {
+            "X-RateLimit-Limit": str(self.per_minute),
+            "X-RateLimit-Remaining": str(max(0, self.per_minute - used)),
+            "X-RateLimit-Reset": str(reset),
+        }
+        if used > self.per_minute:
+            raise self._exceeded(headers, retry_after=max(1, reset - int(now)))
+        return headers
+
+    def forget(self) -> None:
+        self._used.clear()
+
+    def _exceeded(self, headers: dict[str, str], *, retry_after: int) -> Refusal:
+        return Refusal(
+            429,
+            "rate_limit_exceeded",
+            message="Too many requests with this key.",
+            hint=f"Wait {retry_after} s.",
+            extra={
+                "scope": "key",
+                "limit": self.per_minute,
+                "window_seconds": WINDOW_SECONDS,
+                "retry_after": retry_after,
+            },
+            headers={**headers, "Retry-After": str(retry_after)},
+            enveloped=True,
+        )
