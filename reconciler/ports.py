@@ -8,33 +8,10 @@ from datetime import datetime
 from typing import Protocol
 
 from reconciler.model.agent import AgentId, AgentName, LiveAgent
+from reconciler.model.agent import AgentPatch as AgentPatch
+from reconciler.model.agent import NewAgent as NewAgent
 from reconciler.model.key import AgentKey, KeyId, MintedKey
-from reconciler.model.scopes import Scopes
 from reconciler.model.secret import Secret
-from reconciler.model.values import Json
-
-
-@dataclass(frozen=True, slots=True)
-class NewAgent:
-    """The body of a create."""
-
-    name: AgentName
-    type: str
-    scopes: Scopes
-    metadata: Mapping[str, Json]
-    display_name: str | None = None
-    policy: Mapping[str, Json] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class AgentPatch:
-    """The body of one PATCH. ``None`` leaves a field alone; ``metadata`` and ``policy`` are whole blocks."""
-
-    display_name: str | None = None
-    metadata: Mapping[str, Json] | None = None
-    scopes: Scopes | None = None
-    policy: Mapping[str, Json] | None = None
-    status: str | None = None
 
 
 class AgentApi(Protocol):

@@ -49,3 +49,26 @@ class LiveAgent:
     def own_metadata(self) -> JsonObject:
         """The metadata without the mark. A value of ``null`` is no value."""
         return {key: value for key, value in self.metadata.items() if key != MARK_KEY and value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class NewAgent:
+    """The body of a create."""
+
+    name: AgentName
+    type: AgentType
+    scopes: Scopes
+    metadata: JsonObject
+    display_name: str | None = None
+    policy: JsonObject | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AgentPatch:
+    """The body of one PATCH. ``None`` leaves a field alone; ``metadata`` and ``policy`` are whole blocks."""
+
+    display_name: str | None = None
+    metadata: JsonObject | None = None
+    scopes: Scopes | None = None
+    policy: JsonObject | None = None
+    status: AgentStatus | None = None

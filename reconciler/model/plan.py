@@ -112,6 +112,7 @@ class Plan:
     unmanaged: tuple[AgentName, ...] = ()
     in_sync: int = 0
     replaced: tuple[AgentName, ...] = ()
+    targets: tuple[str, ...] = ()
     allowed: tuple[str, ...] = ()
     findings: tuple[Diagnostic, ...] = ()
     plan_digest: str = ""

@@ -1,0 +1,1 @@
+"""Carries out a plan through the ports: nothing here decides what should be done."""

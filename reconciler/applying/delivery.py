@@ -1,0 +1,216 @@
+"""Mints a key and hands it to every sink, so that no plaintext is lost and no live key is left unheld.
+
+The order is that of a rotation: the claim stands in the mark before anything is minted, a mint is tried once
+and its outcome looked up when the answer is lost, the key is written and read back in every sink, and only
+then recorded. At each point a crash leaves enough in the mark for the next run to finish.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from reconciler.applying.context import RunContext
+from reconciler.applying.marking import give_back, record_delivery
+from reconciler.errors import (
+    ApiError,
+    BadAnswer,
+    LastActiveKey,
+    RateLimited,
+    ServerFault,
+    SinkError,
+    Unreachable,
+)
+from reconciler.model.agent import LiveAgent
+from reconciler.model.desired import DesiredAgent
+from reconciler.model.key import AgentKey, KeyId, MintedKey
+from reconciler.model.mark import Delivered
+from reconciler.ports import Delivery, SecretSink
+
+# After any of these a mint may have been carried out; only the list of keys tells.
+_OUTCOME_UNKNOWN = (Unreachable, ServerFault, BadAnswer, RateLimited)
+_MINT_ATTEMPTS = 3
+_DELIVER_ATTEMPTS = 3
+_DELIVER_PAUSE_SECONDS = 0.5
+_LONGEST_RATE_LIMIT_WAIT_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """A finished delivery: the agent afterwards, the key, and keys that nobody holds and are still live."""
+
+    live: LiveAgent
+    key_id: KeyId
+    lost: tuple[KeyId, ...]
+    detail: str
+
+
+def probe_sinks(context: RunContext, agent: DesiredAgent) -> None:
+    """Makes sure that every sink can take a key before there is one."""
+    for sink in context.sinks_of(agent):
+        sink.probe(agent.name, owner=context.desired.owner, app=context.desired.app.name)
+
+
+def hand_over_first_key(
+    context: RunContext, agent: DesiredAgent, live: LiveAgent, minted: MintedKey
+) -> Handover:
+    """Delivers the key that came with a create. A replayed create has lost it: then another is minted."""
+    if minted.plaintext is None:
+        lost = (minted.key_id,)
+        return mint_and_hand_over(context, agent, live, known=lost, lost=lost, keep_claim=True)
+    return _deliver_and_record(context, agent, live, minted=minted, lost=(), keep_claim=False)
+
+
+def finish_unfinished(context: RunContext, agent: DesiredAgent, live: LiveAgent) -> Handover:
+    """Finishes a delivery that an earlier run began: records what the sinks hold, or mints anew.
+
+    The claim stays: the caller drops it when the keys that the earlier run lost are retired.
+    """
+    keys = context.api.list_keys(live.id)
+    held = _held_by_all_sinks(context, agent, keys)
+    if held is not None:
+        after = record_delivery(context, live, _delivered(context, agent, held), keep_claim=True)
+        return Handover(after, held, (), f"recorded key {held}, which every sink holds already")
+    known = [key.key_id for key in keys]
+    return mint_and_hand_over(context, agent, live, known=known, lost=(), keep_claim=True)
+
+
+def mint_and_hand_over(
+    context: RunContext,
+    agent: DesiredAgent,
+    live: LiveAgent,
+    *,
+    known: Collection[KeyId],
+    lost: Sequence[KeyId],
+    keep_claim: bool,
+) -> Handover:
+    """Mints a key and delivers it. ``known`` are the keys there before, ``lost`` those nobody holds."""
+    minted, orphans = _mint(context, live, known)
+    lost = (*lost, *orphans)
+    keep_claim = keep_claim or bool(lost)
+    return _deliver_and_record(context, agent, live, minted=minted, lost=lost, keep_claim=keep_claim)
+
+
+def _mint(
+    context: RunContext, live: LiveAgent, known: Collection[KeyId]
+) -> tuple[MintedKey, tuple[KeyId, ...]]:
+    """A key with its plaintext, and the keys of attempts whose answers were lost and that are live still."""
+    seen, orphans = set(known), list[KeyId]()
+    for attempt in range(_MINT_ATTEMPTS):
+        try:
+            minted = context.api.mint_key(live.id)
+        except _OUTCOME_UNKNOWN as error:
+            fresh = [key for key in context.api.list_keys(live.id) if key.is_live and key.key_id not in seen]
+            seen |= {key.key_id for key in fresh}
+            orphans += _revoke_lost(context, live, fresh)
+            if attempt == _MINT_ATTEMPTS - 1:
+                raise
+            if isinstance(error, RateLimited):
+                wait = error.retry_after_seconds or 1.0
+                context.clock.sleep(min(wait, _LONGEST_RATE_LIMIT_WAIT_SECONDS))
+            continue
+        if minted.plaintext is not None:
+            return minted, tuple(orphans)
+        raise BadAnswer(f"agent {live.name!r}: a key was minted but its plaintext is not in the answer")
+    raise AssertionError("the loop returns or raises")
+
+
+def _revoke_lost(context: RunContext, live: LiveAgent, keys: Sequence[AgentKey]) -> Iterator[KeyId]:
+    """Revokes keys that appeared inside our claim without a plaintext; yields those that have to wait."""
+    for key in keys:
+        try:
+            context.api.revoke_key(live.id, key.key_id)
+        except LastActiveKey:
+            # It goes once the next key is delivered; until then it is the only one.
+            yield key.key_id
+
+
+def _deliver_and_record(
+    context: RunContext,
+    agent: DesiredAgent,
+    live: LiveAgent,
+    *,
+    minted: MintedKey,
+    lost: tuple[KeyId, ...],
+    keep_claim: bool,
+) -> Handover:
+    try:
+        for sink in context.sinks_of(agent):
+            _deliver(context, agent, sink, minted)
+    except SinkError as error:
+        hint = error.hint or "mend the sink and run `alter-sync apply` again"
+        raise SinkError(error.message + _retire(context, live, minted.key_id), hint=hint) from error
+    delivered = _delivered(context, agent, minted.key_id)
+    after = record_delivery(context, live, delivered, keep_claim=keep_claim)
+    places = ", ".join(f"{sink.name} ({sink.place(agent.name)})" for sink in context.sinks_of(agent))
+    return Handover(after, minted.key_id, lost, f"delivered key {minted.key_id} to {places}")
+
+
+def _deliver(context: RunContext, agent: DesiredAgent, sink: SecretSink, minted: MintedKey) -> None:
+    """Writes to one sink and reads back, a few times if need be."""
+    plaintext = minted.plaintext
+    if plaintext is None:
+        raise SinkError(f"there is no plaintext of key {minted.key_id} to deliver")
+    delivery = Delivery(
+        owner=context.desired.owner,
+        app=context.desired.app.name,
+        agent=agent.name,
+        key_id=minted.key_id,
+        key_prefix=minted.key_prefix,
+        plaintext=plaintext,
+    )
+    for attempt in range(_DELIVER_ATTEMPTS):
+        try:
+            sink.deliver(delivery)
+            _verify(sink, delivery)
+            return
+        except SinkError:
+            if attempt == _DELIVER_ATTEMPTS - 1:
+                raise
+            context.clock.sleep(_DELIVER_PAUSE_SECONDS * 2**attempt)
+
+
+def _verify(sink: SecretSink, delivery: Delivery) -> None:
+    if not sink.is_readable:
+        return
+    reading = sink.read_back(delivery.agent)
+    wrong_key = reading is not None and reading.key_id not in {None, delivery.key_id}
+    if reading is None or wrong_key or reading.fingerprint not in {None, delivery.plaintext.fingerprint()}:
+        raise SinkError(
+            f"sink {sink.name!r} does not hold what was just written to {sink.place(delivery.agent)}",
+            hint="another process may be writing to the same place",
+        )
+
+
+def _retire(context: RunContext, live: LiveAgent, key_id: KeyId) -> str:
+    """Gets rid of a key that could not be delivered; says in words what became of it.
+
+    The only key of an agent is not revoked, for that takes ``force``. It is deprecated, and the claim is
+    given back so that the next run replaces it.
+    """
+    with suppress(ApiError):
+        try:
+            context.api.revoke_key(live.id, key_id)
+        except LastActiveKey:
+            context.api.deprecate_key(live.id, key_id)
+            give_back(context, live)
+            return f"; key {key_id} is deprecated, the next run replaces it"
+        with suppress(ApiError):
+            give_back(context, live)
+        return f"; key {key_id} was revoked again"
+    return f"; key {key_id} could not be retired either, the next run will do it"
+
+
+def _held_by_all_sinks(context: RunContext, agent: DesiredAgent, keys: Sequence[AgentKey]) -> KeyId | None:
+    """The live key that every sink of the agent holds, if they all can be read and agree."""
+    held = set()
+    for sink in context.sinks_of(agent):
+        reading = sink.read_back(agent.name) if sink.is_readable else None
+        held.add(reading.key_id if reading else None)
+    live = {key.key_id for key in keys if key.is_live}
+    return held.pop() if len(held) == 1 and held <= live else None
+
+
+def _delivered(context: RunContext, agent: DesiredAgent, key_id: KeyId) -> Delivered:
+    return Delivered(key_id, context.clock.now(), agent.deliver_to)

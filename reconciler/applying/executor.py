@@ -1,0 +1,97 @@
+"""Runs the work of many agents side by side, goes on past a failed one, and stops when asked to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+
+from reconciler.applying.context import RunContext
+from reconciler.applying.handlers import carry_out
+from reconciler.applying.ledger import not_tried
+from reconciler.errors import ExitCode
+from reconciler.model.outcome import Failure, OperationOutcome, Outcome
+from reconciler.model.plan import Operation, OperationKind, Plan
+from reconciler.planning.ordering import work_units
+
+DEFAULT_PARALLELISM = 8
+# After this many agents in a row without an answer from the API the rest is not tried.
+_GIVE_UP_AFTER = 5
+_NEEDS_ADMIN = frozenset[OperationKind]({"revoke_agent", "revoke_key"})
+_API_IS_DOWN = frozenset({"unreachable", "server_fault", "rate_limit_exceeded"})
+
+
+def execute(
+    context: RunContext,
+    plan: Plan,
+    *,
+    parallelism: int = DEFAULT_PARALLELISM,
+    should_stop: Callable[[], ExitCode | None] = lambda: None,
+    on_agent: Callable[[Sequence[OperationOutcome]], None] = lambda _outcomes: None,
+) -> Outcome:
+    """Carries out a plan. Never raises for what happens to single agents.
+
+    ``should_stop`` is asked before each agent: what is begun is finished, the rest is not tried.
+    ``on_agent`` is told what became of each agent, from the thread that did it.
+    """
+    units = work_units(plan.operations)
+    breaker = _Breaker()
+
+    def work(unit: tuple[Operation, ...]) -> tuple[OperationOutcome, ...]:
+        if should_stop() is not None:
+            outcomes = not_tried(unit, "interrupted before it was begun", None)
+        elif failure := breaker.verdict(unit):
+            outcomes = not_tried(unit, "would fail for the same reason as others", failure)
+        else:
+            outcomes = carry_out(context, unit)
+            breaker.learn(unit, outcomes)
+        on_agent(outcomes)
+        return outcomes
+
+    with ThreadPoolExecutor(max_workers=parallelism, thread_name_prefix="apply") as pool:
+        results = list(pool.map(work, units))
+    stopped = should_stop()
+    operations = tuple(outcome for outcomes in results for outcome in outcomes)
+    unfinished = any(outcome.status != "done" for outcome in operations)
+    return Outcome(
+        run=context.run,
+        plan_digest=plan.plan_digest,
+        operations=operations,
+        blocked=plan.blocked,
+        interrupted=stopped if unfinished else None,
+    )
+
+
+class _Breaker:
+    """Spares the rest of a fleet what is bound to fail: a refused key, a missing permission, a dead API."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._in_a_row = 0
+        self._everything: Failure | None = None
+        self._by_permission: dict[bool, Failure] = {}
+
+    def verdict(self, unit: Sequence[Operation]) -> Failure | None:
+        """Why this agent need not be tried, if so."""
+        with self._lock:
+            return self._everything or self._by_permission.get(_wants_admin(unit))
+
+    def learn(self, unit: Sequence[Operation], outcomes: Sequence[OperationOutcome]) -> None:
+        """Takes in what became of an agent."""
+        failure = next((outcome.failure for outcome in outcomes if outcome.failure), None)
+        with self._lock:
+            if failure is None or failure.code not in _API_IS_DOWN:
+                self._in_a_row = 0
+            else:
+                self._in_a_row += 1
+                if self._in_a_row >= _GIVE_UP_AFTER:
+                    self._everything = failure
+            if failure and failure.exit_code is ExitCode.AUTH:
+                if failure.code == "insufficient_scope":
+                    self._by_permission[_wants_admin(unit)] = failure
+                else:
+                    self._everything = failure
+
+
+def _wants_admin(unit: Sequence[Operation]) -> bool:
+    return any(operation.kind in _NEEDS_ADMIN for operation in unit)

@@ -1,0 +1,102 @@
+"""Writes an agent and its mark in one PATCH and does not believe it before the answer shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from reconciler.applying.context import RunContext
+from reconciler.errors import BadAnswer, ConcurrentUpdate, NotFound
+from reconciler.model.agent import AgentId, AgentPatch, LiveAgent
+from reconciler.model.mark import Claim, Delivered, Mark, RunId
+from reconciler.planning.request import clearing_nulls, mark_patch, unmet, with_delivery
+
+# A record must get through although somebody edits the agent in the dashboard just now.
+_RECORD_ATTEMPTS = 3
+_PLAN_AGAIN = "plan again and apply what you see then"
+
+
+def read_unmoved(context: RunContext, agent_id: AgentId | None, version: int | None) -> LiveAgent:
+    """The agent read anew; ``ConcurrentUpdate`` when it is not at the version that was planned for.
+
+    Alter promises to honour ``expected_version`` only together with scopes, and DELETE knows none at all, so
+    this look immediately before a change is what keeps a plan from being carried out on a moved agent.
+    """
+    if agent_id is None:
+        raise NotFound("the plan names no agent id for this operation", status=404)
+    live = context.api.get_agent(agent_id)
+    if live.status == "revoked":
+        raise NotFound(f"agent {live.name!r} was revoked meanwhile", status=404, hint=_PLAN_AGAIN)
+    if live.version != version:
+        raise ConcurrentUpdate(
+            f"agent {live.name!r} changed since it was planned: version {version}, now {live.version}",
+            status=409,
+            hint=_PLAN_AGAIN,
+        )
+    return live
+
+
+def send_patch(
+    context: RunContext, live: LiveAgent, patch: AgentPatch, *, grace_seconds: int | None = None
+) -> LiveAgent:
+    """Sends a PATCH and checks its answer field by field.
+
+    It is not documented whether Alter replaces or merges metadata. If keys that are not sent survive, they
+    are sent once more as ``null``, which removes them from a merging server.
+    """
+    answer = context.api.update_agent(
+        live.id, patch, expected_version=live.version, grace_seconds=grace_seconds
+    )
+    missing = unmet(patch, answer)
+    if missing == ("metadata",) and patch.metadata is not None:
+        cleared = AgentPatch(metadata=clearing_nulls(patch.metadata, answer.metadata))
+        answer = context.api.update_agent(live.id, cleared, expected_version=answer.version)
+        missing = unmet(patch, answer)
+    if missing:
+        raise BadAnswer(
+            f"agent {live.name!r}: the server accepted the change but does not show it in "
+            + ", ".join(missing),
+            hint="run `alter-sync plan` to see what it stored",
+        )
+    return answer
+
+
+def record_delivery(
+    context: RunContext, live: LiveAgent, delivered: Delivered, *, keep_claim: bool
+) -> LiveAgent:
+    """Writes into the mark which key the sinks hold; the claim goes unless lost keys are still to retire."""
+    return _rewrite_mark(
+        context,
+        live,
+        lambda mark: with_delivery(mark, delivered, claim=mark.claim if keep_claim else None),
+    )
+
+
+def drop_claim(context: RunContext, live: LiveAgent) -> LiveAgent:
+    """Ends this run's claim."""
+    return _rewrite_mark(context, live, lambda mark: replace(mark, claim=None))
+
+
+def give_back(context: RunContext, live: LiveAgent) -> LiveAgent:
+    """Leaves the claim in place but ownerless, so that the next run goes on at once."""
+    return _rewrite_mark(context, live, _without_run)
+
+
+def _rewrite_mark(context: RunContext, live: LiveAgent, change: Callable[[Mark], Mark]) -> LiveAgent:
+    for attempt in range(_RECORD_ATTEMPTS):
+        mark = live.mark
+        if mark is None or mark.claim is None or mark.claim.run != context.run:
+            raise ConcurrentUpdate(
+                f"agent {live.name!r} was taken over by another run", status=409, hint=_PLAN_AGAIN
+            )
+        try:
+            return send_patch(context, live, mark_patch(live, change(mark)))
+        except ConcurrentUpdate:
+            if attempt == _RECORD_ATTEMPTS - 1:
+                raise
+            live = context.api.get_agent(live.id)
+    raise AssertionError("the loop returns or raises")
+
+
+def _without_run(mark: Mark) -> Mark:
+    return replace(mark, claim=mark.claim and Claim(RunId(""), mark.claim.at, mark.claim.keys))

@@ -1,0 +1,209 @@
+"""The plan of one agent: declared or not, live or not, ours or somebody else's."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from reconciler.model.agent import LiveAgent
+from reconciler.model.desired import DesiredAgent
+from reconciler.model.diagnostic import Diagnostic
+from reconciler.model.key import AgentKey
+from reconciler.model.mark import Mark, RunId, format_time
+from reconciler.model.plan import Change, Operation, OperationKind, Waiting
+from reconciler.model.values import Json
+from reconciler.planning.agent_diff import AgentDiff, diff_agent
+from reconciler.planning.expiry import is_expired, revocation_due
+from reconciler.planning.facts import Facts
+from reconciler.planning.operations import merged, mint_operation, operation_for
+from reconciler.planning.request import inherited_mark, our_mark
+from reconciler.planning.unfinished import plan_unfinished
+
+
+@dataclass(frozen=True, slots=True)
+class AgentPlan:
+    """What is to be done for one agent before guards have looked."""
+
+    operations: tuple[Operation, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
+    findings: tuple[Diagnostic, ...] = ()
+
+
+def plan_declared(
+    facts: Facts,
+    agent: DesiredAgent,
+    live: LiveAgent | None,
+    *,
+    keys: Sequence[AgentKey],
+    dead_runs: Collection[RunId],
+) -> AgentPlan:
+    """The plan of an agent that the configuration declares."""
+    expired = is_expired(agent, facts.now)
+    if live is None:
+        return _expired_and_gone(agent) if expired else AgentPlan(_create(agent))
+    mark = our_mark(facts.desired, live)
+    if expired and mark:
+        return _plan_expired(facts, agent, live)
+    diff = diff_agent(agent, live, inherited_mark(facts.desired, live))
+    if mark is None:
+        return AgentPlan(_adopt(facts, agent, live, diff), _narrowing(agent, live, diff))
+    unfinished = plan_unfinished(agent, live, mark, keys=keys, now=facts.now, dead_runs=dead_runs)
+    if unfinished.claimed_by_other:
+        return AgentPlan(waiting=unfinished.waiting)
+    if diff.type and facts.allow.permits("replace", agent.name):
+        return AgentPlan(_replace(agent, live, diff.type))
+    to_refuse = (_revoke_for_type(agent, live, diff.type),) if diff.type else ()
+    operations = merged((*to_refuse, *_updates(agent, live, diff), *unfinished.operations))
+    return AgentPlan(operations, (*_narrowing(agent, live, diff), *unfinished.waiting))
+
+
+def plan_undeclared(facts: Facts, live: LiveAgent) -> AgentPlan:
+    """The plan of a live agent that is not declared: revoked when it is ours, left alone otherwise."""
+    if our_mark(facts.desired, live):
+        position = facts.desired.position
+        operation = Operation(
+            id=f"revoke_agent:{live.name}",
+            kind="revoke_agent",
+            agent=live.name,
+            reason="owned by this configuration and no longer declared",
+            agent_id=live.id,
+            version=live.version,
+            risk="destructive",
+            source=position,
+        )
+        return AgentPlan((operation,))
+    mark = live.mark
+    if mark and mark.owner in facts.desired.former_owners:
+        message = (
+            f"live agent {live.name!r} still carries the mark of former owner {mark.owner!r} and is not "
+            "declared: it is left alone"
+        )
+        hint = "declare it so that it is taken over; delete it from the configuration afterwards to revoke it"
+        return AgentPlan(findings=(Diagnostic("warning", "former-owner-left", message, hint=hint),))
+    return AgentPlan()
+
+
+def _create(agent: DesiredAgent, *, depends_on: tuple[str, ...] = ()) -> tuple[Operation, ...]:
+    scopes = tuple(
+        Change(f"scopes.{provider}", None, list(names), "widening", "new")
+        for provider, names in agent.scopes.by_provider
+    )
+    fields: dict[str, Json] = {
+        "type": agent.type,
+        "display_name": agent.display_name,
+        "protect": agent.protect,
+    }
+    fields |= {f"metadata.{key}": value for key, value in sorted(agent.metadata.items())}
+    fields |= {"policy": agent.policy or None}
+    plain = tuple(
+        Change(path, None, value, cause="new") for path, value in fields.items() if value is not None
+    )
+    discards = "; the plaintext of its first key is discarded" if not agent.deliver_to else ""
+    create = Operation(
+        id=f"create_agent:{agent.name}",
+        kind="create_agent",
+        agent=agent.name,
+        reason=("replaced by an agent of the new type" if depends_on else "declared, not live") + discards,
+        depends_on=depends_on,
+        risk="widening" if scopes else "neutral",
+        changes=(*plain, *scopes),
+        source=agent.position,
+    )
+    after = (create.id,)
+    mint = mint_operation(agent, reason="first key of a new agent", live=None, depends_on=after)
+    suspend = Operation(
+        id=f"suspend_agent:{agent.name}",
+        kind="suspend_agent",
+        agent=agent.name,
+        reason="declared inactive; Alter creates agents active",
+        depends_on=after,
+        risk="narrowing",
+        changes=(Change("status", "active", "inactive", "narrowing", "new"),),
+        source=agent.position_of("status"),
+    )
+    return (
+        create,
+        *((mint,) if agent.deliver_to else ()),
+        *((suspend,) if agent.status == "inactive" else ()),
+    )
+
+
+def _updates(
+    agent: DesiredAgent, live: LiveAgent, diff: AgentDiff, *, depends_on: tuple[str, ...] = ()
+) -> tuple[Operation, ...]:
+    """One operation for each group of differences; all of them go in one PATCH."""
+    found = []
+    if diff.update:
+        found.append(operation_for("update_agent", agent, live, diff.update, depends_on=depends_on))
+    if diff.scopes:
+        found.append(operation_for("set_scopes", agent, live, diff.scopes, depends_on=depends_on))
+    if diff.status:
+        kind: OperationKind = "suspend_agent" if diff.status.after == "inactive" else "resume_agent"
+        found.append(operation_for(kind, agent, live, (diff.status,), depends_on=depends_on))
+    return tuple(found)
+
+
+def _adopt(facts: Facts, agent: DesiredAgent, live: LiveAgent, diff: AgentDiff) -> tuple[Operation, ...]:
+    mark = live.mark
+    reason = "declared; live without an owner" if mark is None else _taken_over(facts, mark)
+    before = {"owner": mark.owner, "app": mark.app} if mark else None
+    after = {"owner": facts.desired.owner, "app": facts.desired.app.name}
+    adopt = Operation(
+        id=f"adopt_agent:{agent.name}",
+        kind="adopt_agent",
+        agent=agent.name,
+        reason=reason,
+        agent_id=live.id,
+        version=live.version,
+        changes=(Change("mark", before, after, cause="new" if mark is None else "config"),),
+        source=agent.position,
+    )
+    return (adopt, *_updates(agent, live, diff, depends_on=(adopt.id,)))
+
+
+def _taken_over(facts: Facts, mark: Mark) -> str:
+    if mark.owner == facts.desired.owner:
+        return f"marked for app {mark.app!r}"
+    return f"taken over from owner {mark.owner!r}"
+
+
+def _replace(agent: DesiredAgent, live: LiveAgent, change: Change) -> tuple[Operation, ...]:
+    revoke = _revoke_for_type(agent, live, change)
+    return (revoke, *_create(agent, depends_on=(revoke.id,)))
+
+
+def _revoke_for_type(agent: DesiredAgent, live: LiveAgent, change: Change) -> Operation:
+    return operation_for("revoke_agent", agent, live, (change,), risk="destructive")
+
+
+def _plan_expired(facts: Facts, agent: DesiredAgent, live: LiveAgent) -> AgentPlan:
+    """Expired agents get nothing new: they are suspended, and a day after their date they are revoked."""
+    due = revocation_due(agent)
+    assert agent.expires_at is not None  # noqa: S101 - `is_expired` holds; told to the type checker
+    assert due is not None  # noqa: S101
+    when = f"expired at {format_time(agent.expires_at)}"
+    if live.status == "active":
+        change = Change("status", "active", "inactive", "narrowing")
+        return AgentPlan((operation_for("suspend_agent", agent, live, (change,), reason=when),))
+    if facts.now < due:
+        return AgentPlan(waiting=(Waiting(agent.name, "expired", f"{when}; will be revoked", due),))
+    change = Change("expires_at", format_time(agent.expires_at), None)
+    return AgentPlan(
+        (operation_for("revoke_agent", agent, live, (change,), reason=when, risk="destructive"),)
+    )
+
+
+def _expired_and_gone(agent: DesiredAgent) -> AgentPlan:
+    hint = "delete its block, or move the date to create it again"
+    message = f"agent {agent.name!r} has expired and is not live any more"
+    where = agent.position_of("expires_at")
+    return AgentPlan(findings=(Diagnostic("warning", "expired", message, where, hint),))
+
+
+def _narrowing(agent: DesiredAgent, live: LiveAgent, diff: AgentDiff) -> tuple[Waiting, ...]:
+    """A staged narrowing that is what the configuration wants is on its way, not a difference."""
+    leaving = sorted(live.scopes.pairs() - live.target_scopes.pairs())
+    if not leaving or diff.scopes or "scopes" in agent.ignore:
+        return ()
+    names = ", ".join(f"{provider}:{scope}" for provider, scope in leaving)
+    return (Waiting(agent.name, "narrowing", f"still works for a while: {names}", live.scopes_applies_at),)

@@ -1,0 +1,32 @@
+"""``expires_at``: an agent is suspended when its time is over, and revoked a day later."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from reconciler.model.desired import Desired, DesiredAgent
+
+# Between suspending and revoking: time to notice, and to move the date.
+EXPIRY_GRACE = timedelta(days=1)
+
+
+def is_expired(agent: DesiredAgent, now: datetime) -> bool:
+    """Whether the agent's time is over."""
+    return agent.expires_at is not None and now >= agent.expires_at
+
+
+def revocation_due(agent: DesiredAgent) -> datetime | None:
+    """When an expired agent is revoked, if it expires at all."""
+    return None if agent.expires_at is None else agent.expires_at + EXPIRY_GRACE
+
+
+def as_of(desired: Desired, now: datetime) -> Desired:
+    """The configuration at a moment: what has expired by then counts as declared inactive."""
+    agents = {
+        name: replace(agent, status="inactive", ignore=agent.ignore - {"status"})
+        if is_expired(agent, now)
+        else agent
+        for name, agent in desired.agents.items()
+    }
+    return replace(desired, agents=agents)

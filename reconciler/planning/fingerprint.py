@@ -1,0 +1,65 @@
+"""One text for equal values, and short hashes of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+from reconciler.model.diagnostic import Position
+from reconciler.model.mark import format_time
+from reconciler.model.scopes import Scopes
+from reconciler.model.values import Json
+
+# 48 bits: a mark compares one value with one other, nobody searches for collisions there.
+_SHORT_HEX_DIGITS = 12
+
+
+def canonical(value: Json) -> str:
+    """The same text for equal values: keys sorted, sets as sorted lists, 1.0 as 1, times in UTC.
+
+    Positions in files are left out, so moving a block in the YAML changes nothing.
+    """
+    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def fingerprint(value: Json) -> str:
+    """Short hash of a value, as kept in the mark."""
+    return sha256(canonical(value).encode("utf-8", "surrogatepass")).hexdigest()[:_SHORT_HEX_DIGITS]
+
+
+def digest(value: Json) -> str:
+    """``sha256:`` and the whole hash of a value."""
+    return "sha256:" + sha256(canonical(value).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def same(left: Json, right: Json) -> bool:
+    """Equality of JSON values: unlike ``==``, ``1`` is not ``True``."""
+    return canonical(left) == canonical(right)
+
+
+def _plain(value: Json) -> Json:  # one return for each kind of value
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
+    if isinstance(value, Scopes):
+        return value.as_json()
+    if isinstance(value, datetime):
+        return format_time(value)
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, set | frozenset):
+        return sorted((_plain(item) for item in value), key=str)
+    if is_dataclass(value) and not isinstance(value, type):
+        pairs = ((field.name, getattr(value, field.name)) for field in fields(value))
+        return {
+            name: _plain(item)
+            for name, item in pairs
+            if name != "positions" and not isinstance(item, Position)
+        }
+    return [_plain(item) for item in value]

@@ -1,0 +1,152 @@
+"""Desired and live in, a plan out: what has to be done, why, and what is not done and why not.
+
+The planner decides for each agent by itself; then the guards look at the whole and refuse; then what depends
+on something refused is taken out as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
+
+from reconciler.model.agent import AgentId, AgentName, LiveAgent
+from reconciler.model.desired import DEFAULT_BASE_URL, Desired
+from reconciler.model.diagnostic import Diagnostic
+from reconciler.model.key import AgentKey
+from reconciler.model.mark import RunId
+from reconciler.model.plan import Blocked, Operation, Plan
+from reconciler.planning.agent_plan import AgentPlan, plan_declared, plan_undeclared
+from reconciler.planning.expiry import as_of
+from reconciler.planning.facts import Allowances, Facts
+from reconciler.planning.fingerprint import digest
+from reconciler.planning.guards import refusals
+from reconciler.planning.ordering import ordered, with_dependents
+from reconciler.planning.plan_document import plan_digest
+from reconciler.planning.request import inherited_mark, our_mark
+
+PLAN_LIFETIME = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveState:
+    """What was read from the API: all non-revoked agents, and the keys of those that ``needs_keys`` names.
+
+    ``dead_runs`` are runs known to have ended, so that what they claimed may be taken over at once.
+    """
+
+    agents: Sequence[LiveAgent]
+    keys: Mapping[AgentId, Sequence[AgentKey]] = field(default_factory=dict)
+    dead_runs: frozenset[RunId] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOptions:
+    """What the command line asks for. ``targets`` are names or globs; none means everything."""
+
+    tool_version: str
+    base_url: str = DEFAULT_BASE_URL
+    targets: tuple[str, ...] = ()
+    allow: Allowances = field(default_factory=Allowances)
+
+
+def needs_keys(desired: Desired, agents: Iterable[LiveAgent]) -> tuple[AgentId, ...]:
+    """The agents whose keys a plan has to look at: declared ones with a claim in their mark."""
+    return tuple(
+        live.id
+        for live in agents
+        if live.name in desired.agents and (mark := our_mark(desired, live)) and mark.claim
+    )
+
+
+def make_plan(
+    desired: Desired,
+    live: LiveState,
+    *,
+    now: datetime,
+    options: PlanOptions,
+    findings: Sequence[Diagnostic] = (),
+) -> Plan:
+    """The plan that brings ``live`` to ``desired``. The same inputs give the same plan."""
+    timely = as_of(desired, now)
+    by_name = {agent.name: agent for agent in live.agents}
+    facts = Facts(timely, by_name, now, options.allow)
+    names = sorted({*timely.agents, *by_name})
+    parts = {name: _plan_agent(facts, name, live) for name in names if _is_target(name, options.targets)}
+    operations = ordered(operation for part in parts.values() for operation in part.operations)
+    blocked = refusals(facts, operations)
+    fallen = with_dependents({entry.operation.id for entry in blocked if entry.operation}, operations)
+    kept = tuple(operation for operation in operations if operation.id not in fallen)
+    waiting = tuple(entry for part in parts.values() for entry in part.waiting)
+    busy = {op.agent for op in operations} | {entry.agent for entry in waiting}
+    plan = Plan(
+        tool_version=options.tool_version,
+        owner=desired.owner,
+        app=desired.app.name,
+        base_url=options.base_url,
+        created_at=now,
+        expires_at=now + PLAN_LIFETIME,
+        config_digest=digest(desired),
+        live_digest=_live_digest(facts),
+        operations=kept,
+        waiting=waiting,
+        blocked=_with_dependent_counts(blocked, operations),
+        unmanaged=tuple(name for name in names if name not in timely.agents and by_name[name].mark is None),
+        in_sync=sum(name in parts and name not in busy for name in timely.agents),
+        replaced=_replaced(kept),
+        targets=options.targets,
+        allowed=options.allow.as_texts(),
+        findings=(*findings, *(finding for part in parts.values() for finding in part.findings)),
+    )
+    return replace(plan, plan_digest=plan_digest(plan))
+
+
+def matches(name: str, targets: Collection[str]) -> bool:
+    """Whether a name is one of the targets, or matches one that is a glob."""
+    return any(name == target or fnmatchcase(name, target) for target in targets)
+
+
+def _is_target(name: str, targets: Collection[str]) -> bool:
+    return not targets or matches(name, targets)
+
+
+def _plan_agent(facts: Facts, name: AgentName, state: LiveState) -> AgentPlan:
+    declared, live = facts.desired.agents.get(name), facts.live.get(name)
+    if declared is not None:
+        keys = state.keys.get(live.id, ()) if live else ()
+        return plan_declared(facts, declared, live, keys=keys, dead_runs=state.dead_runs)
+    return plan_undeclared(facts, live) if live else AgentPlan()
+
+
+def _replaced(operations: Sequence[Operation]) -> tuple[AgentName, ...]:
+    created = {operation.agent for operation in operations if operation.kind == "create_agent"}
+    revoked = {operation.agent for operation in operations if operation.kind == "revoke_agent"}
+    return tuple(sorted(created & revoked))
+
+
+def _with_dependent_counts(
+    blocked: Sequence[Blocked], operations: Sequence[Operation]
+) -> tuple[Blocked, ...]:
+    """Says of a refusal how many more operations fall with it."""
+    # Only what depends on something can fall with it, and most plans have hardly any of that.
+    dependents: dict[str, int] = {}
+    for operation in operations:
+        for id_ in operation.depends_on:
+            dependents[id_] = dependents.get(id_, 0) + 1
+    return tuple(
+        replace(entry, reason=f"{entry.reason} ({count} more operations of this agent wait for it)")
+        if entry.operation and (count := dependents.get(entry.operation.id))
+        else entry
+        for entry in blocked
+    )
+
+
+def _live_digest(facts: Facts) -> str:
+    """A digest of the agents that concern this configuration: declared ones and owned ones."""
+    concerned = (
+        live
+        for name, live in facts.live.items()
+        if name in facts.desired.agents or inherited_mark(facts.desired, live)
+    )
+    return digest(sorted([live.id, live.name, live.version] for live in concerned))
