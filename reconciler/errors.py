@@ -128,10 +128,19 @@ class ApiError(AlterSyncError):
 
 
 class Unreachable(ApiError):
-    """No usable answer: the request may or may not have been carried out."""
+    """No usable answer: the request may or may not have been carried out.
+
+    ``sent`` is false only when it certainly never left this machine.
+    """
 
     code = "unreachable"
     retryable = True
+
+    def __init__(
+        self, message: str, *, status: int = 0, hint: str = "", code: str = "", sent: bool = True
+    ) -> None:
+        super().__init__(message, status=status, hint=hint, code=code)
+        self.sent = sent
 
 
 class BadAnswer(ApiError):

@@ -127,6 +127,14 @@ class SecretSink(Protocol):
         """What the sink holds now; ``None`` when it holds nothing, or cannot be read (``is_readable``)."""
         ...
 
+    def forget_previous(self, agent: AgentName) -> None:
+        """Drops the version that the last delivery replaced. Nothing happens when there is none."""
+        ...
+
+    def restore_previous(self, agent: AgentName) -> bool:
+        """Puts the previous version back in place; ``False`` when the sink keeps none. Idempotent."""
+        ...
+
     @property
     def is_readable(self) -> bool:
         """Whether ``read_back`` tells the truth; a write-only store counts on its acknowledgement."""

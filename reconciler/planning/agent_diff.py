@@ -6,6 +6,7 @@ compared key by key, and a key that neither the configuration nor the mark knows
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from reconciler.model.desired import DesiredAgent
 from reconciler.model.mark import Mark
 from reconciler.model.plan import Cause, Change, Effect
 from reconciler.model.values import Json, JsonObject
-from reconciler.planning.fingerprint import fingerprint, same
+from reconciler.planning.fingerprint import canonical, fingerprint, same
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,18 +174,35 @@ def _nested(path: str, before: Json, after: Json, cause: Cause) -> Iterator[Chan
     # 150 ms to import and slow to run, so only for values that are known to differ.
     from deepdiff import DeepDiff
 
-    tree = DeepDiff(before, after, view="tree", ignore_numeric_type_changes=True)
+    # By default it would keep quiet about keys that begin with two underscores.
+    tree = DeepDiff(
+        _leaves_as_text(before), _leaves_as_text(after), view="tree", ignore_private_variables=False
+    )
     places = [place for kind in tree.values() for place in kind]
     found = {_dotted(path, place.path(output_format="list")): (place.t1, place.t2) for place in places}
-    if not found:
+    if not found or len(found) < len(places):  # two places read the same, as with dots in keys
         yield Change(path, before, after, cause=cause)
+        return
     for where in sorted(found):
-        old, new = (None if _is_missing(value) else value for value in found[where])
+        old, new = (None if _is_missing(value) else _leaves_as_values(value) for value in found[where])
         yield Change(where, old, new, cause=cause)
 
 
 def _dotted(path: str, steps: list[str | int]) -> str:
     return path + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
+
+
+def _leaves_as_text(value: Json) -> Json:
+    """The value with canonical texts as leaves: deepdiff takes ``1`` and ``True`` in a list for equal."""
+    if isinstance(value, Mapping):
+        return {str(key): _leaves_as_text(item) for key, item in value.items()}
+    return [_leaves_as_text(item) for item in value] if isinstance(value, list | tuple) else canonical(value)
+
+
+def _leaves_as_values(value: Json) -> Json:
+    if isinstance(value, dict):
+        return {key: _leaves_as_values(item) for key, item in value.items()}
+    return [_leaves_as_values(item) for item in value] if isinstance(value, list) else json.loads(value)
 
 
 def _is_missing(value: object) -> bool:
@@ -198,10 +216,9 @@ def _without_server_parts(declared: JsonObject, live: JsonObject) -> JsonObject:
     """
     result: dict[str, Json] = {}
     for key, value in live.items():
-        listed = key.removesuffix("_count")
-        if listed != key and key not in declared and isinstance(declared.get(listed), list | tuple):
-            if value == len(declared[listed]):
-                result[listed] = declared[listed]
+        listed = declared.get(key.removesuffix("_count")) if key not in declared else None
+        if isinstance(listed, list | tuple) and value == len(listed):
+            result[key.removesuffix("_count")] = listed
         elif isinstance(value, Mapping) and isinstance(declared.get(key), Mapping):
             result[key] = _without_server_parts(declared[key], value)
         elif key in declared or not _is_empty(value):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from reconciler.model.agent import LiveAgent
 from reconciler.model.desired import DesiredAgent
@@ -13,7 +14,7 @@ from reconciler.model.mark import Mark, RunId, format_time
 from reconciler.model.plan import Change, Operation, OperationKind, Waiting
 from reconciler.model.values import Json
 from reconciler.planning.agent_diff import AgentDiff, diff_agent
-from reconciler.planning.expiry import is_expired, revocation_due
+from reconciler.planning.expiry import EXPIRY_GRACE, expired_at
 from reconciler.planning.facts import Facts
 from reconciler.planning.operations import merged, mint_operation, operation_for
 from reconciler.planning.request import inherited_mark, our_mark
@@ -38,12 +39,12 @@ def plan_declared(
     dead_runs: Collection[RunId],
 ) -> AgentPlan:
     """The plan of an agent that the configuration declares."""
-    expired = is_expired(agent, facts.now)
+    expired = expired_at(agent, facts.now)
     if live is None:
         return _expired_and_gone(agent) if expired else AgentPlan(_create(agent))
     mark = our_mark(facts.desired, live)
     if expired and mark:
-        return _plan_expired(facts, agent, live)
+        return _plan_expired(facts, agent, live, expired=expired)
     diff = diff_agent(agent, live, inherited_mark(facts.desired, live))
     if mark is None:
         return AgentPlan(_adopt(facts, agent, live, diff), _narrowing(agent, live, diff))
@@ -176,18 +177,16 @@ def _revoke_for_type(agent: DesiredAgent, live: LiveAgent, change: Change) -> Op
     return operation_for("revoke_agent", agent, live, (change,), risk="destructive")
 
 
-def _plan_expired(facts: Facts, agent: DesiredAgent, live: LiveAgent) -> AgentPlan:
+def _plan_expired(facts: Facts, agent: DesiredAgent, live: LiveAgent, *, expired: datetime) -> AgentPlan:
     """Expired agents get nothing new: they are suspended, and a day after their date they are revoked."""
-    due = revocation_due(agent)
-    assert agent.expires_at is not None  # noqa: S101 - `is_expired` holds; told to the type checker
-    assert due is not None  # noqa: S101
-    when = f"expired at {format_time(agent.expires_at)}"
+    when = f"expired at {format_time(expired)}"
     if live.status == "active":
         change = Change("status", "active", "inactive", "narrowing")
         return AgentPlan((operation_for("suspend_agent", agent, live, (change,), reason=when),))
-    if facts.now < due:
-        return AgentPlan(waiting=(Waiting(agent.name, "expired", f"{when}; will be revoked", due),))
-    change = Change("expires_at", format_time(agent.expires_at), None)
+    if facts.now < expired + EXPIRY_GRACE:
+        until = expired + EXPIRY_GRACE
+        return AgentPlan(waiting=(Waiting(agent.name, "expired", f"{when}; will be revoked", until),))
+    change = Change("expires_at", format_time(expired), None)
     return AgentPlan(
         (operation_for("revoke_agent", agent, live, (change,), reason=when, risk="destructive"),)
     )

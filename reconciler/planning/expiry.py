@@ -11,21 +11,16 @@ from reconciler.model.desired import Desired, DesiredAgent
 EXPIRY_GRACE = timedelta(days=1)
 
 
-def is_expired(agent: DesiredAgent, now: datetime) -> bool:
-    """Whether the agent's time is over."""
-    return agent.expires_at is not None and now >= agent.expires_at
-
-
-def revocation_due(agent: DesiredAgent) -> datetime | None:
-    """When an expired agent is revoked, if it expires at all."""
-    return None if agent.expires_at is None else agent.expires_at + EXPIRY_GRACE
+def expired_at(agent: DesiredAgent, now: datetime) -> datetime | None:
+    """When the agent's time ended; ``None`` while it has not."""
+    return agent.expires_at if agent.expires_at is not None and now >= agent.expires_at else None
 
 
 def as_of(desired: Desired, now: datetime) -> Desired:
     """The configuration at a moment: what has expired by then counts as declared inactive."""
     agents = {
         name: replace(agent, status="inactive", ignore=agent.ignore - {"status"})
-        if is_expired(agent, now)
+        if expired_at(agent, now)
         else agent
         for name, agent in desired.agents.items()
     }

@@ -22,7 +22,7 @@ def canonical(value: Json) -> str:
 
     Positions in files are left out, so moving a block in the YAML changes nothing.
     """
-    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def fingerprint(value: Json) -> str:
@@ -40,7 +40,8 @@ def same(left: Json, right: Json) -> bool:
     return canonical(left) == canonical(right)
 
 
-def _plain(value: Json) -> Json:  # one return for each kind of value
+def plain(value: Json) -> Json:  # one return for each kind of value
+    """The same JSON value for equal values, the order of its keys included."""
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):
@@ -52,14 +53,14 @@ def _plain(value: Json) -> Json:  # one return for each kind of value
     if isinstance(value, timedelta):
         return value.total_seconds()
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(value[key]) for key in sorted(value, key=str)}
     if isinstance(value, set | frozenset):
-        return sorted((_plain(item) for item in value), key=str)
+        return sorted((plain(item) for item in value), key=str)
     if is_dataclass(value) and not isinstance(value, type):
         pairs = ((field.name, getattr(value, field.name)) for field in fields(value))
         return {
-            name: _plain(item)
+            name: plain(item)
             for name, item in pairs
             if name != "positions" and not isinstance(item, Position)
         }
-    return [_plain(item) for item in value]
+    return [plain(item) for item in value]

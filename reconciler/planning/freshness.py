@@ -56,7 +56,8 @@ def refreshed(saved: Plan, current: Plan) -> Plan:
         shown = "; ".join(moved[:5]) + (f"; and {len(moved) - 5} more" if len(moved) > 5 else "")
         raise StalePlan(f"live agents changed since the plan was saved: {shown}", hint=_AGAIN)
     blocked = tuple(entry for entry in current.blocked if entry.operation and entry.operation.id in planned)
-    return replace(saved, operations=kept, blocked=blocked, waiting=current.waiting)
+    replaced = tuple(name for name in saved.replaced if any(op.agent == name for op in kept))
+    return replace(saved, operations=kept, blocked=blocked, waiting=current.waiting, replaced=replaced)
 
 
 def _moved(operations: tuple[Operation, ...], today: dict[str, Operation]) -> Iterator[str]:

@@ -96,7 +96,9 @@ def _max_revocations(facts: Facts, operations: Sequence[Operation]) -> Iterator[
 
 def _max_changes(facts: Facts, operations: Sequence[Operation]) -> Iterator[Blocked]:
     """Too many agents changed at once."""
-    changing = [op for op in operations if op.kind in _CHANGING and _counts(facts, "max-changes", op)]
+    changing = [
+        op for op in operations if op.kind in _CHANGING and op.agent_id and _counts(facts, "max-changes", op)
+    ]
     owned = facts.owned()
     agents = {op.agent for op in changing if op.agent in owned}
     limit = facts.desired.guards.max_changes
@@ -123,6 +125,8 @@ def _max_scope_removals(facts: Facts, operations: Sequence[Operation]) -> Iterat
 def _protected(facts: Facts, operations: Sequence[Operation]) -> Iterator[Blocked]:
     """The agent is protected, by its live mark or by its block: deleting the block does not unprotect."""
     for operation in _of_kinds(operations, "revoke_agent", "suspend_agent"):
+        if operation.agent_id is None:
+            continue  # about to be created as declared: suspended, and protected from then on
         declared = facts.desired.agents.get(operation.agent)
         mark = facts.mark_of(operation.agent)
         by_block = declared is not None and declared.protect is True

@@ -28,8 +28,14 @@ def work_units(operations: Sequence[Operation]) -> tuple[tuple[Operation, ...], 
 
 
 def with_dependents(refused: Collection[str], operations: Sequence[Operation]) -> frozenset[str]:
-    """The ids of refused operations and of all that depend on them."""
+    """The ids of refused operations and of all that depend on them.
+
+    An agent is revoked for its successor only: when that may not be created, it is not revoked either.
+    """
     fallen = set(refused)
+    for operation in operations:
+        if operation.kind == "create_agent" and operation.id in fallen:
+            fallen.update(operation.depends_on)
     for operation in ordered(operations):
         if fallen.intersection(operation.depends_on):
             fallen.add(operation.id)

@@ -13,7 +13,7 @@ from reconciler.model.key import KeyId
 from reconciler.model.mark import format_time, parse_time
 from reconciler.model.plan import PLAN_FORMAT, Blocked, Change, Operation, Plan, Waiting
 from reconciler.model.values import Json
-from reconciler.planning.fingerprint import digest
+from reconciler.planning.fingerprint import digest, plain
 
 # Two plans of the same inputs differ in these and in nothing else.
 _TIMES = ("created_at", "expires_at")
@@ -115,8 +115,8 @@ def _digest_of(document: Mapping[str, Json]) -> str:
 def _change(change: Change) -> dict[str, Any]:
     return {
         "path": change.path,
-        "before": change.before,
-        "after": change.after,
+        "before": plain(change.before),
+        "after": plain(change.after),
         "effect": change.effect,
         "cause": change.cause,
     }

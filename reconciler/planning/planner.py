@@ -22,7 +22,7 @@ from reconciler.planning.expiry import as_of
 from reconciler.planning.facts import Allowances, Facts
 from reconciler.planning.fingerprint import digest
 from reconciler.planning.guards import refusals
-from reconciler.planning.ordering import ordered, with_dependents
+from reconciler.planning.ordering import ordered, with_dependents, work_units
 from reconciler.planning.plan_document import plan_digest
 from reconciler.planning.request import inherited_mark, our_mark
 
@@ -93,7 +93,7 @@ def make_plan(
         waiting=waiting,
         blocked=_with_dependent_counts(blocked, operations),
         unmanaged=tuple(name for name in names if name not in timely.agents and by_name[name].mark is None),
-        in_sync=sum(name in parts and name not in busy for name in timely.agents),
+        in_sync=sum(name in by_name and name in parts and name not in busy for name in timely.agents),
         replaced=_replaced(kept),
         targets=options.targets,
         allowed=options.allow.as_texts(),
@@ -129,14 +129,14 @@ def _with_dependent_counts(
     blocked: Sequence[Blocked], operations: Sequence[Operation]
 ) -> tuple[Blocked, ...]:
     """Says of a refusal how many more operations fall with it."""
-    # Only what depends on something can fall with it, and most plans have hardly any of that.
-    dependents: dict[str, int] = {}
-    for operation in operations:
-        for id_ in operation.depends_on:
-            dependents[id_] = dependents.get(id_, 0) + 1
+    units = {unit[0].agent: unit for unit in work_units(operations)} if blocked else {}
+
+    def dependents(operation: Operation) -> int:
+        return len(with_dependents({operation.id}, units[operation.agent])) - 1
+
     return tuple(
         replace(entry, reason=f"{entry.reason} ({count} more operations of this agent wait for it)")
-        if entry.operation and (count := dependents.get(entry.operation.id))
+        if entry.operation and (count := dependents(entry.operation))
         else entry
         for entry in blocked
     )

@@ -96,7 +96,8 @@ def patch_request(
     metadata = _metadata_after(agent, live, desired) if "metadata" in changed else dict(live.metadata)
     mark = _mark_after(desired, agent, live, diff=diff, kinds=kinds, claim=claim)
     sets_scopes = "set_scopes" in kinds
-    narrows = sets_scopes and bool(live.target_scopes.pairs() - agent.scopes.pairs())
+    # Scopes on their way out still work: keeping them out is narrowing, too.
+    narrows = sets_scopes and bool(live.scopes.pairs() - agent.scopes.pairs())
     grace = agent.narrowing_grace if narrows else None
     return PatchRequest(
         AgentPatch(

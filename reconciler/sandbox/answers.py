@@ -53,9 +53,8 @@ def compact(value: Json) -> str:
 
 def canonical(value: Json) -> str:
     """Equal values give equal text, whatever the order of their keys."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False)
 
 
 def json_answer(payload: Json, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    body = compact(payload).encode("utf-8", "surrogatepass")
-    return Response(body, status_code=status, headers=headers, media_type="application/json")
+    return Response(compact(payload), status_code=status, headers=headers, media_type="application/json")

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 
 class Clock:
-    """Only stamps and due dates follow this clock. Signatures and rate limits follow real time, like the clients."""
+    """Only stamps and due dates follow this clock. Signatures and rate limits follow real time."""
 
     def __init__(self, offset_seconds: float) -> None:
         self.offset_seconds = offset_seconds

@@ -15,7 +15,7 @@ class RateLimiter:
         self._used: dict[str, tuple[int, int]] = {}
 
     def admit(self, key_id: str) -> dict[str, str]:
-        """Counts one request and returns the budget headers. Raises Refusal 429 when the window is used up."""
+        """Counts one request and returns the budget headers. Raises Refusal 429 when none is left."""
         if self.per_minute is None:
             return {}
         now = self._wall_clock()

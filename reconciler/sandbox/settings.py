@@ -18,5 +18,5 @@ class SandboxSettings:
     """How long a use of a key stays invisible in `last_used_at`."""
     supports_narrowing: bool = True
     metadata_merge: bool = False
-    """PATCH merges metadata at the top level instead of replacing it: which one Alter does is not documented."""
+    """PATCH merges metadata at the top level instead of replacing it: what Alter does is not documented."""
     honours_version_without_scopes: bool = True

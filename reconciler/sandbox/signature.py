@@ -41,7 +41,7 @@ class SignatureVerifier:
     def __init__(self, *, skew_seconds: int, wall_clock: Callable[[], float] = time.time) -> None:
         self._skew_seconds = skew_seconds
         self._wall_clock = wall_clock
-        self._nonce_expiry: dict[tuple[str, str], float] = {}
+        self._nonce_expiry: dict[str, float] = {}
 
     def verify(self, request: SignedRequest, plaintext_key: str) -> None:
         """Raises Refusal 401, with a code that says what is wrong."""
@@ -55,10 +55,7 @@ class SignatureVerifier:
             raise _refused("content_hash_mismatch", "X-Alter-Content-SHA256 is not the digest of the body.")
         self._check_digests(request, plaintext_key, (timestamp, nonce, content_hash))
         # Remembered only now: a request nobody signed must not use up another one's nonce.
-        self._remember((plaintext_key, nonce), now)
-
-    def forget(self) -> None:
-        self._nonce_expiry.clear()
+        self._remember(nonce, now)
 
     def _checked_timestamp(self, headers: Mapping[str, str], now: float) -> str:
         text = _required(headers, "x-alter-timestamp")
@@ -88,7 +85,7 @@ class SignatureVerifier:
         if second is not None and not _same(second, expected):
             raise _refused("invalid_signature", "X-Alter-Signature-V2 does not fit the request.")
 
-    def _remember(self, nonce: tuple[str, str], now: float) -> None:
+    def _remember(self, nonce: str, now: float) -> None:
         expiry = self._nonce_expiry.get(nonce)
         if expiry is not None and expiry >= now:
             raise _refused("nonce_reused", "X-Alter-Nonce was used before.", hint="Sign every attempt anew.")

@@ -1,0 +1,1 @@
+"""The live API behind the port `AgentApi`: signing, transport, retries, JSON to model values."""

@@ -1,0 +1,122 @@
+"""Repeats what may be repeated: with jittered growing pauses, the server's own wait, and a limit on time.
+
+*What* may be repeated is the caller's to say, by the kind of request; this module says *when*.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
+
+import stamina
+from stamina.instrumentation import set_on_retry_hooks
+
+from reconciler import errors
+from reconciler.alter.refusals import Unavailable
+from reconciler.ports import Clock
+
+T = TypeVar("T")
+
+# stamina's default hook logs, and a log without a handler ends on stderr. Retries are told by events.
+set_on_retry_hooks([])
+
+
+@dataclass(frozen=True, slots=True)
+class ApiEvent:
+    """Something worth showing while it happens: a coming retry, or a pause to stay inside the rate limit.
+
+    Raised in whatever thread made the request. ``attempt`` is the one that failed, from 1; 0 for a pause.
+    """
+
+    kind: Literal["retry", "pause"]
+    route: str
+    attempt: int
+    wait_seconds: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """``budget_seconds`` runs from the first failure: no new attempt begins after it."""
+
+    budget_seconds: float = 60.0
+    attempts: int = 8
+    first_wait_seconds: float = 0.25
+    longest_wait_seconds: float = 10.0
+
+
+class Retrier:
+    """Runs actions until they succeed or must not be repeated. Shared by all threads."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        policy: RetryPolicy,
+        on_event: Callable[[ApiEvent], None],
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._clock = clock
+        self._policy = policy
+        self._on_event = on_event
+        self._jitter = jitter
+
+    def run(self, action: Callable[[], T], *, route: str) -> T:
+        """The result of ``action``, which is called once or more; its last error when nothing helps."""
+        run = _Run(
+            clock=self._clock,
+            policy=self._policy,
+            on_event=self._on_event,
+            jitter=self._jitter,
+            route=route,
+        )
+        schedule = stamina.retry_context(
+            on=run.decide,
+            attempts=self._policy.attempts,
+            timeout=None,
+            wait_initial=self._policy.first_wait_seconds,
+            wait_max=self._policy.longest_wait_seconds,
+            wait_jitter=0,
+        )
+        for attempt in schedule:
+            run.attempt = attempt
+            with attempt:
+                return action()
+        raise AssertionError("stamina ends with a result or an error")  # pragma: no cover
+
+
+@dataclass(slots=True)
+class _Run:
+    """The decisions of one run. stamina keeps the count and the growing wait; we wait, on our own clock."""
+
+    clock: Clock
+    policy: RetryPolicy
+    on_event: Callable[[ApiEvent], None]
+    jitter: Callable[[], float]
+    route: str
+    attempt: stamina.Attempt = field(init=False)
+    give_up_at: float | None = None
+
+    def decide(self, error: Exception) -> bool | float:
+        """``False`` ends the run with this error. The wait is over when it returns, hence the 0.0."""
+        if not isinstance(error, errors.RateLimited | errors.ServerFault | errors.Unreachable):
+            return False
+        now = self.clock.now().timestamp()
+        if self.give_up_at is None:
+            self.give_up_at = now + self.policy.budget_seconds
+        # Between half of the scheduled wait and all of it, on top of what the server asks for: threads that
+        # failed together must not come back together.
+        wait = self.attempt.next_wait * (0.5 + self.jitter() / 2) + _asked_seconds(error)
+        if self.attempt.num >= self.policy.attempts or now + wait > self.give_up_at:
+            return False
+        self.on_event(ApiEvent("retry", self.route, self.attempt.num, wait, error.code))
+        self.clock.sleep(wait)
+        return 0.0
+
+
+def _asked_seconds(error: errors.ApiError) -> float:
+    if isinstance(error, errors.RateLimited | Unavailable):
+        return error.retry_after_seconds or 0.0
+    return 0.0

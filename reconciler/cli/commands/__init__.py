@@ -1,0 +1,1 @@
+"""One module for each command; heavy libraries are imported inside, so that help and completion are quick."""

@@ -1,0 +1,195 @@
+"""``alter-sync apply``: carries out a plan, a saved one or one made now."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reconciler.cli import options as opt
+from reconciler.cli.boundary import guarded
+from reconciler.cli.commands.plan import show_plan
+from reconciler.cli.console import Console, OutputFormat
+from reconciler.cli.wiring import Session, Source, open_session, open_sinks, parse_allowances, plan_session
+from reconciler.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from reconciler.model.outcome import Outcome
+    from reconciler.model.plan import Plan
+    from reconciler.planning.facts import Allowances
+
+EPILOG = """\b
+Examples:
+  alter-sync apply                           plan, show, ask, apply
+  alter-sync apply --yes                     without asking, for CI
+  alter-sync apply plan.json                 exactly the saved plan, or nothing (exit 13)
+  alter-sync apply --allow revoke-in-use=old-bot   let one agent pass one guard
+  alter-sync apply --sandbox --yes           on the embedded Alter
+"""
+
+PlanFile = Annotated[
+    Path | None, typer.Argument(help="A plan written by `alter-sync plan --save`.", metavar="[PLAN.JSON]")
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Parallelism = Annotated[
+    int, typer.Option("--parallelism", help="How many agents are worked on at once.", min=1, max=64)
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the command line asks of apply."""
+
+    source: Source
+    plan_file: Path | None
+    targets: Sequence[str]
+    allow: Allowances
+    yes: bool
+    parallelism: int
+
+
+def apply(
+    *,
+    plan_file: PlanFile = None,
+    config: opt.Config = opt.DEFAULT_CONFIG,
+    target: opt.Target = [],
+    allow: opt.Allow = [],
+    yes: Yes = False,
+    parallelism: Parallelism = 8,
+    output: opt.Output = OutputFormat.TABLE,
+    fields: opt.Fields = "",
+    sandbox: opt.Sandbox = None,
+    api_key_file: opt.ApiKeyFile = None,
+    no_color: opt.NoColor = False,
+    no_input: opt.NoInput = False,
+    quiet: opt.Quiet = False,
+    verbose: opt.Verbose = 0,
+) -> ExitCode:
+    """Carry out a plan: create, change and revoke agents, and deliver the keys of new ones.
+
+    Without a file the plan is made now, shown, and asked about. With one, exactly that plan is carried out,
+    and nothing at all if a live agent it touches, the configuration or the app has changed (13). A failed
+    agent does not stop the others (11); running it again goes on where it stopped.
+    """
+    console = opt.make_console(
+        output=output, fields=fields, no_color=no_color, no_input=no_input, quiet=quiet, verbose=verbose
+    )
+
+    def action() -> ExitCode:
+        if plan_file and (target or allow):
+            raise UsageError(
+                "a saved plan is carried out as it is",
+                hint="--target and --allow belong to `alter-sync plan --save`",
+            )
+        source = Source(config, sandbox, api_key_file)
+        request = Request(source, plan_file, target, parse_allowances(allow), yes, parallelism)
+        return _apply(console, request)
+
+    return guarded(console, action)
+
+
+def _apply(console: Console, request: Request) -> ExitCode:
+    with open_session(console, request.source, parallelism=request.parallelism) as session:
+        plan, allow = _plan_to_apply(console, session, request)
+        if console.is_table:
+            show_plan(console, plan)
+        if plan.has_changes and not request.yes and not _agreed(console, session, plan):
+            console.alarm("nothing was changed")
+            return ExitCode.ERROR
+        outcome = _carry_out(console, session, plan, allow=allow, request=request)
+        if console.is_verbose:
+            console.say(str(session.api.stats()))
+    _show_outcome(console, outcome)
+    return outcome.exit_code()
+
+
+def _plan_to_apply(console: Console, session: Session, request: Request) -> tuple[Plan, Allowances]:
+    """The plan and what was let through: made now, or the saved one if it still fits."""
+    if request.plan_file is None:
+        return plan_session(console, session, targets=request.targets, allow=request.allow), request.allow
+    from reconciler.cli.files import read_plan_file
+    from reconciler.planning.freshness import allowances_of, check_inputs, refreshed
+    from reconciler.planning.plan_document import read_plan
+
+    saved = read_plan(read_plan_file(request.plan_file))
+    check_inputs(saved, session.desired, base_url=session.base_url, now=session.clock.now())
+    allow = allowances_of(saved)
+    current = plan_session(console, session, targets=saved.targets, allow=allow)
+    return refreshed(saved, current), allow
+
+
+def _agreed(console: Console, session: Session, plan: Plan) -> bool:
+    if not console.can_ask():
+        raise UsageError(
+            "apply asks before it changes anything, and there is nobody to answer",
+            hint="pass --yes, or apply a reviewed plan: alter-sync apply plan.json --yes",
+        )
+    count = len(plan.operations)
+    where = f"{session.desired.app.name} at {session.base_url}"
+    return console.confirms(f"Carry out {count} operation{'s' if count != 1 else ''} on {where}?")
+
+
+def _carry_out(
+    console: Console, session: Session, plan: Plan, *, allow: Allowances, request: Request
+) -> Outcome:
+    from reconciler.applying.context import RunContext
+    from reconciler.applying.executor import execute
+    from reconciler.cli.interrupts import stop_on_signals
+    from reconciler.cli.run_identity import begin_run, end_run
+    from reconciler.planning.expiry import as_of
+
+    run = begin_run()
+    context = RunContext(
+        run=run,
+        desired=as_of(session.desired, session.clock.now()),
+        api=session.api,
+        sinks=open_sinks(session.desired),
+        clock=session.clock,
+        allow=allow,
+    )
+    agents = len({operation.agent for operation in plan.operations})
+    try:
+        with stop_on_signals(console.alarm) as stop, console.progress(agents, "applying") as progress:
+            outcome = execute(
+                context,
+                plan,
+                parallelism=request.parallelism,
+                should_stop=stop.verdict,
+                on_agent=lambda _outcomes: progress.advance(),
+            )
+    finally:
+        end_run(run)
+    unfinished = any(operation.status != "done" for operation in outcome.operations)
+    return replace(outcome, resume=_resume_command(request) if unfinished else "")
+
+
+def _show_outcome(console: Console, outcome: Outcome) -> None:
+    if console.is_table:
+        from reconciler.reports.terminal import outcome_text
+
+        if outcome.operations:
+            console.text(outcome_text(outcome, style=console.style(), verbose=console.is_verbose))
+    else:
+        from reconciler.reports.json_document import outcome_document
+
+        console.document(outcome_document(outcome))
+
+
+def _resume_command(request: Request) -> str:
+    """The command that goes on. A saved plan is stale once part of it is done, so it plans anew."""
+    words = ["alter-sync", "apply"]
+    for path in request.source.config:
+        words += ["-c", str(path)]
+    for name in request.targets:
+        words += ["--target", name]
+    for text in request.allow.as_texts():
+        words += ["--allow", text]
+    if request.source.sandbox:
+        words += [f"--sandbox={request.source.sandbox}"]
+    if request.source.api_key_file:
+        words += ["--api-key-file", str(request.source.api_key_file)]
+    return shlex.join(words)

@@ -1,0 +1,94 @@
+"""``alter-sync plan``: what apply would do, and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reconciler.cli import options as opt
+from reconciler.cli.boundary import guarded
+from reconciler.cli.console import Console, OutputFormat
+from reconciler.cli.wiring import Source, open_session, parse_allowances, plan_session
+from reconciler.errors import ExitCode
+
+if TYPE_CHECKING:
+    from reconciler.model.plan import Plan
+
+EPILOG = """\b
+Examples:
+  alter-sync plan                            agents.yaml against the live app
+  alter-sync plan --save plan.json           keep the plan for `alter-sync apply plan.json`
+  alter-sync plan --detailed-exitcode        10 when there are changes, for CI
+  alter-sync plan --target 'tenant-*'        only these agents
+  alter-sync plan --sandbox                  against the embedded Alter, without credentials
+"""
+
+Save = Annotated[
+    Path | None, typer.Option("--save", help="Write the plan document to this file.", metavar="PLAN.JSON")
+]
+DetailedExitCode = Annotated[
+    bool, typer.Option("--detailed-exitcode", help="Exit with 10 when there are changes.")
+]
+
+
+def plan(
+    *,
+    config: opt.Config = opt.DEFAULT_CONFIG,
+    target: opt.Target = [],
+    allow: opt.Allow = [],
+    save: Save = None,
+    detailed_exitcode: DetailedExitCode = False,
+    output: opt.Output = OutputFormat.TABLE,
+    fields: opt.Fields = "",
+    sandbox: opt.Sandbox = None,
+    api_key_file: opt.ApiKeyFile = None,
+    no_color: opt.NoColor = False,
+    quiet: opt.Quiet = False,
+    verbose: opt.Verbose = 0,
+) -> ExitCode:
+    """Show what apply would do: desired against live, with reasons, risks and what guards refuse.
+
+    Reads only; a key with read permission is enough. Exits with 0 (also with changes, unless
+    --detailed-exitcode asks for 10), or with 12 when a guard refuses something.
+    """
+    console = opt.make_console(output=output, fields=fields, no_color=no_color, quiet=quiet, verbose=verbose)
+
+    def action() -> ExitCode:
+        source = Source(config, sandbox, api_key_file)
+        allowances = parse_allowances(allow)
+        with open_session(console, source) as session:
+            made = plan_session(console, session, targets=target, allow=allowances)
+        show_plan(console, made)
+        if save is not None:
+            save_plan(save, made)
+            console.say(f"plan saved to {save}; carry it out with: alter-sync apply {save}")
+        if made.blocked:
+            return ExitCode.REFUSED
+        return ExitCode.CHANGES if detailed_exitcode and made.has_changes else ExitCode.OK
+
+    return guarded(console, action)
+
+
+def show_plan(console: Console, plan: Plan) -> None:
+    """Writes a plan to stdout in the chosen format."""
+    if console.is_table:
+        from reconciler.reports.terminal import plan_text
+
+        console.text(
+            plan_text(plan, style=console.style(), width=console.width(), verbose=console.is_verbose)
+        )
+    else:
+        from reconciler.planning.plan_document import plan_document
+
+        console.document(plan_document(plan))
+
+
+def save_plan(path: Path, plan: Plan) -> None:
+    """Writes the plan document; a file is either whole or not there."""
+    from reconciler.cli.files import write_whole
+    from reconciler.planning.plan_document import plan_document
+    from reconciler.reports.json_document import dump
+
+    write_whole(path, dump(plan_document(plan), "json"))

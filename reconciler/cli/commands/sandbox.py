@@ -1,0 +1,141 @@
+"""``alter-sync sandbox``: the embedded Alter for any client."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reconciler.cli import options as opt
+from reconciler.cli.boundary import guarded
+from reconciler.errors import ExitCode, FileMissing, UsageError
+
+if TYPE_CHECKING:
+    from reconciler.sandbox import SandboxServer
+
+SERVE_EPILOG = """\b
+Examples:
+  alter-sync sandbox serve                   prints the two variables to export, then serves
+  alter-sync sandbox serve --port 8900 --key-file sandbox.key
+  alter-sync sandbox serve --permissions agents:read   a key that may only read
+"""
+RESET_EPILOG = """\b
+Example:
+  alter-sync sandbox reset                   forget every agent and key
+"""
+ADVANCE_EPILOG = """\b
+Examples:
+  alter-sync sandbox advance 25h             move the sandbox's clock, e.g. past a grace period
+  alter-sync sandbox advance 90d
+"""
+
+Database = Annotated[
+    Path, typer.Option("--database", help="Where the sandbox keeps its state.", metavar="PATH")
+]
+Port = Annotated[int, typer.Option("--port", help="0 takes any free port.", min=0, max=65535)]
+KeyFile = Annotated[
+    Path | None,
+    typer.Option("--key-file", help="Write the key there instead of printing it.", metavar="PATH"),
+]
+Permissions = Annotated[
+    list[str],
+    typer.Option("--permissions", help="Give a key with only this permission; repeatable.", metavar="NAME"),
+]
+Latency = Annotated[
+    float, typer.Option("--latency", help="Seconds that every answer takes longer.", min=0, max=60)
+]
+RateLimit = Annotated[
+    int | None, typer.Option("--rate-limit", help="Requests a minute for each key; default none.", min=1)
+]
+Duration = Annotated[str, typer.Argument(help="How far, like 90d, 25h, 15m.", metavar="DURATION")]
+
+
+def serve(
+    *,
+    database: Database = opt.DEFAULT_SANDBOX,
+    port: Port = 0,
+    key_file: KeyFile = None,
+    permissions: Permissions = [],
+    latency: Latency = 0.0,
+    rate_limit: RateLimit = None,
+    no_color: opt.NoColor = False,
+) -> ExitCode:
+    """Serve the embedded Alter on loopback until Ctrl-C: real HTTP, state in a SQLite file.
+
+    Prints shell commands that point any client at it, this tool or the official alter-sdk.
+    """
+    console = opt.make_console(no_color=no_color)
+
+    def action() -> ExitCode:
+        from reconciler.cli.embedded import make_server
+
+        server = make_server(database, port=port, latency_seconds=latency, rate_limit_per_minute=rate_limit)
+        key = server.create_app_key(permissions) if permissions else server.app_key()
+
+        def announce() -> None:
+            console.text(f"export ALTER_BASE_URL={server.base_url}")
+            if key_file is None:
+                console.text(f"export ALTER_API_KEY={shlex.quote(key)}")
+            else:
+                console.text(f"# the key is in {shlex.quote(str(key_file))}: use --api-key-file")
+            console.say(f"serving {database}; Ctrl-C ends it")
+
+        if key_file is not None:
+            _write_key(key_file, key)
+        try:
+            server.run_forever(on_listening=announce)
+        except OSError as error:
+            raise UsageError(f"port {port} cannot be used: {error.strerror}", hint="use --port 0") from error
+        return ExitCode.OK
+
+    return guarded(console, action)
+
+
+def reset(database: Database = opt.DEFAULT_SANDBOX) -> ExitCode:
+    """Forget every agent, key and clock move of a sandbox that is not being served."""
+    console = opt.make_console()
+
+    def action() -> ExitCode:
+        _existing(database).store.reset()
+        console.say(f"{database} is empty")
+        return ExitCode.OK
+
+    return guarded(console, action)
+
+
+def advance(duration: Duration, database: Database = opt.DEFAULT_SANDBOX) -> ExitCode:
+    """Move the sandbox's clock ahead: staged scope changes fall due, keys grow older."""
+    console = opt.make_console()
+
+    def action() -> ExitCode:
+        from reconciler.cli.embedded import SandboxClock
+        from reconciler.config.times import parse_duration
+
+        length = parse_duration(duration)
+        if length is None:
+            raise UsageError(f"{duration!r} is no duration", hint="like 90d, 25h or 15m")
+        server = _existing(database)
+        server.store.advance_clock(length.total_seconds())
+        console.text(f"the sandbox's time is now {SandboxClock(server).now():%Y-%m-%d %H:%M:%S} UTC")
+        return ExitCode.OK
+
+    return guarded(console, action)
+
+
+def _existing(database: Path) -> SandboxServer:
+    from reconciler.cli.embedded import make_server
+
+    if not database.exists():
+        raise FileMissing(
+            f"there is no sandbox {database}", hint="start one with `alter-sync plan --sandbox`"
+        )
+    return make_server(database)
+
+
+def _write_key(path: Path, key: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(key + "\n")

@@ -1,0 +1,107 @@
+"""Where output goes: data to stdout, everything else to stderr, colours only where they are wanted."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from shutil import get_terminal_size
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from reconciler.reports.progress import Progress
+    from reconciler.reports.styles import Style
+
+
+class OutputFormat(StrEnum):
+    """How data is written."""
+
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """One command's output. ``fields`` selects what ``json`` and ``jsonl`` show; empty means all."""
+
+    output: OutputFormat = OutputFormat.TABLE
+    fields: tuple[str, ...] = ()
+    color: bool = True
+    interactive: bool = True
+    verbosity: int = 0
+
+    @property
+    def is_table(self) -> bool:
+        """Whether the data is for people."""
+        return self.output is OutputFormat.TABLE
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether only data and errors are wanted."""
+        return self.verbosity < 0
+
+    @property
+    def is_verbose(self) -> bool:
+        """Whether more than usual is wanted."""
+        return self.verbosity > 0
+
+    def text(self, text: str) -> None:
+        """Data for people, on stdout."""
+        _write(sys.stdout, text)
+
+    def document(self, document: Mapping[str, Any]) -> None:
+        """Data for programs, on stdout, in the chosen format."""
+        from reconciler.reports.json_document import dump, select_fields
+
+        chosen = select_fields(document, self.fields) if self.fields else document
+        _write(sys.stdout, dump(chosen, "jsonl" if self.output is OutputFormat.JSONL else "json"))
+
+    def say(self, text: str) -> None:
+        """A message on stderr, unless the user wants quiet."""
+        if not self.is_quiet:
+            _write(sys.stderr, text)
+
+    def alarm(self, text: str) -> None:
+        """A message on stderr that quiet does not hide."""
+        _write(sys.stderr, text)
+
+    def style(self, stream: TextIO | None = None) -> Style:
+        """Colours for a stream; ``NO_COLOR`` wins over ``FORCE_COLOR``, and that over the stream."""
+        from reconciler.reports.styles import Style
+
+        return Style.ansi() if self._has_color(stream or sys.stdout) else Style.plain()
+
+    def width(self) -> int | None:
+        """The columns of the terminal; ``None`` when stdout is none."""
+        return get_terminal_size().columns if sys.stdout.isatty() else None
+
+    def progress(self, total: int, label: str) -> Progress:
+        """How far long work is, on stderr."""
+        from reconciler.reports.progress import Progress
+
+        is_tty = sys.stderr.isatty() and self._has_color(sys.stderr)
+        return Progress(sys.stderr, total, label, is_tty=is_tty, quiet=self.is_quiet)
+
+    def confirms(self, question: str) -> bool:
+        """Asks on the terminal; anything but a clear yes is a no."""
+        _write(sys.stderr, question, end=" [y/N] ")
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+    def can_ask(self) -> bool:
+        """Whether somebody is there to answer."""
+        return self.interactive and sys.stdin.isatty()
+
+    def _has_color(self, stream: TextIO) -> bool:
+        if not self.color or os.environ.get("NO_COLOR"):
+            return False
+        if os.environ.get("FORCE_COLOR"):
+            return True
+        return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def _write(stream: TextIO, text: str, end: str = "\n") -> None:
+    stream.write(text if text.endswith(end) else text + end)
+    stream.flush()

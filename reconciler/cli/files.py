@@ -1,0 +1,49 @@
+"""Reads and writes the tool's own documents: plans."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+from reconciler.errors import FileMissing, UsageError
+
+_LARGEST_PLAN_BYTES = 256 * 1024 * 1024
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file so that it is either there as a whole or as it was before."""
+    try:
+        with NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
+            file.write(text if text.endswith("\n") else text + "\n")
+        os.replace(file.name, path)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror or type(error).__name__}") from error
+
+
+def read_plan_file(path: Path) -> Any:
+    """The document in a plan file, checked against its schema."""
+    from reconciler.config.schema import schema_document
+
+    try:
+        if path.stat().st_size > _LARGEST_PLAN_BYTES:
+            raise UsageError(f"{path} is too large to be a plan")
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise FileMissing(
+            f"there is no plan file {path}", hint="write one with `alter-sync plan --save`"
+        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is not a plan: {type(error).__name__}") from error
+    import jsonschema_rs
+
+    fault = next(iter(jsonschema_rs.validator_for(schema_document("plan")).iter_errors(document)), None)
+    if fault is not None:
+        where = "/".join(str(step) for step in fault.instance_path) or "the top"
+        raise UsageError(
+            f"{path} is not a plan of this version: at {where}: {fault.message[:200]}",
+            hint="make a new one with `alter-sync plan --save`",
+        )
+    return document

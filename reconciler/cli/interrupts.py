@@ -1,0 +1,45 @@
+"""Turns Ctrl-C and SIGTERM into a polite question that the executor asks between agents."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from reconciler.errors import ExitCode
+
+_CODES = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
+
+
+class StopRequest:
+    """Whether somebody asked the process to stop."""
+
+    def __init__(self) -> None:
+        self._code: ExitCode | None = None
+
+    def verdict(self) -> ExitCode | None:
+        """The exit code to end with, or ``None`` to go on."""
+        return self._code
+
+    def ask(self, code: ExitCode) -> None:
+        """Asks to stop; the first one to ask decides the code."""
+        self._code = self._code or code
+
+
+@contextmanager
+def stop_on_signals(announce: Callable[[str], None]) -> Iterator[StopRequest]:
+    """While this is open, a signal asks to stop instead of ending the process in the middle of a delivery."""
+    request = StopRequest()
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if request.verdict() is None:
+            announce("stopping: what is begun will be finished, nothing new is started")
+        request.ask(_CODES[signal.Signals(number)])
+
+    previous = {number: signal.signal(number, handle) for number in _CODES}
+    try:
+        yield request
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,84 @@
+"""The options that several commands share, each defined once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reconciler.cli.console import Console, OutputFormat
+from reconciler.errors import UsageError
+
+# A bare `--sandbox` becomes this, because the option parser knows no optional values (see `main.py`).
+DEFAULT_SANDBOX = Path(".alter-sync/sandbox.sqlite3")
+
+Config = Annotated[
+    list[Path],
+    typer.Option(
+        "--config",
+        "-c",
+        help="File or folder with the declared agents; may be given several times.",
+        metavar="PATH",
+    ),
+]
+DEFAULT_CONFIG = [Path("agents.yaml")]
+
+Target = Annotated[
+    list[str],
+    typer.Option(
+        "--target", help="Only agents of this name, or matching this glob; repeatable.", metavar="NAME|GLOB"
+    ),
+]
+Allow = Annotated[
+    list[str],
+    typer.Option(
+        "--allow",
+        help="Let one agent pass one guard, or all agents with GUARD alone; repeatable.",
+        metavar="GUARD[=AGENT]",
+    ),
+]
+Output = Annotated[OutputFormat, typer.Option("--output", "-o", help="How to write the data on stdout.")]
+Fields = Annotated[
+    str, typer.Option("--fields", help="Only these fields of the json or jsonl output.", metavar="A,B")
+]
+Sandbox = Annotated[
+    Path | None,
+    typer.Option(
+        "--sandbox",
+        help="Use the embedded Alter instead of the real one, its state in PATH "
+        f"(default {DEFAULT_SANDBOX}): --sandbox or --sandbox=PATH.",
+        metavar="[=PATH]",
+        show_default=False,
+    ),
+]
+ApiKeyFile = Annotated[
+    Path | None,
+    typer.Option("--api-key-file", help="Read the app's runtime key from this file.", metavar="PATH"),
+]
+NoColor = Annotated[bool, typer.Option("--no-color", help="No colours, also on a terminal.")]
+NoInput = Annotated[bool, typer.Option("--no-input", help="Never ask; fail where an answer is needed.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only data and errors.")]
+Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more; -vv even more.")]
+
+
+def make_console(
+    *,
+    output: OutputFormat = OutputFormat.TABLE,
+    fields: str = "",
+    no_color: bool = False,
+    no_input: bool = False,
+    quiet: bool = False,
+    verbose: int = 0,
+) -> Console:
+    """The console that the options ask for."""
+    chosen = tuple(field for field in fields.split(",") if field)
+    if chosen and output is OutputFormat.TABLE:
+        raise UsageError("--fields needs --output json or jsonl", hint="add --output json")
+    return Console(
+        output=output,
+        fields=chosen,
+        color=not no_color,
+        interactive=not no_input,
+        verbosity=-1 if quiet else verbose,
+    )

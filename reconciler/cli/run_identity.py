@@ -1,0 +1,68 @@
+"""Names a run so that a later run on the same machine can tell whether it is still alive.
+
+A claim in an agent's mark carries the name of its run. On another machine nothing is known about that run and
+its claim has to grow old; on the same machine the process can be looked up, and a dead one holds nobody up.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterable
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+
+from reconciler.model.agent import LiveAgent
+from reconciler.model.mark import RunId
+
+_PROC = Path("/proc")
+_UNKNOWN_MACHINE = secrets.token_hex(6)
+# The runs of this very process that have not ended.
+_OURS: set[RunId] = set()
+
+
+def begin_run() -> RunId:
+    """A new name: machine, process, start of the process, and a random part."""
+    run = RunId(f"{_machine()}-{os.getpid()}-{_started(os.getpid()) or 0}-{secrets.token_hex(4)}")
+    _OURS.add(run)
+    return run
+
+
+def end_run(run: RunId) -> None:
+    """Says that a run of this process holds nothing any more."""
+    _OURS.discard(run)
+
+
+def dead_runs(agents: Iterable[LiveAgent]) -> frozenset[RunId]:
+    """The runs in the agents' claims that are known to have ended."""
+    marks = (agent.mark for agent in agents)
+    claims = {mark.claim.run for mark in marks if mark and mark.claim and mark.claim.run}
+    return frozenset(run for run in claims if _is_known_dead(run))
+
+
+def _is_known_dead(run: RunId) -> bool:
+    parts = run.split("-")
+    if len(parts) != 4 or parts[0] != _machine() or not parts[1].isdecimal():
+        return False
+    pid = int(parts[1])
+    if pid == os.getpid():
+        return run not in _OURS
+    return str(_started(pid)) != parts[2]
+
+
+def _machine() -> str:
+    """This machine, this boot, this set of process ids; where that cannot be told, this process alone."""
+    with suppress(OSError):
+        boot = (_PROC / "sys/kernel/random/boot_id").read_text()
+        namespace = os.readlink(_PROC / "self/ns/pid")
+        return sha256(f"{boot}{namespace}".encode()).hexdigest()[:12]
+    return _UNKNOWN_MACHINE
+
+
+def _started(pid: int) -> int | None:
+    """When a process started, in clock ticks since the boot; ``None`` when there is no such process."""
+    with suppress(OSError, ValueError, IndexError):
+        # The second field, the name, may contain spaces and parentheses; the rest comes after its end.
+        return int((_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[19])
+    return None

@@ -1,0 +1,149 @@
+"""Loads a configuration: the one entry to this room."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from reconciler.config import schema
+from reconciler.config.agents import AgentBuilder
+from reconciler.config.combine import NAMED_SECTIONS, Combined, Document, combine
+from reconciler.config.expand import expand
+from reconciler.config.explain import explain
+from reconciler.config.files import config_files, read_text
+from reconciler.config.findings import Findings, shown
+from reconciler.config.lint import lint
+from reconciler.config.nodes import Table
+from reconciler.config.settings import freeze_windows, guard_settings
+from reconciler.config.shapes import read
+from reconciler.config.sink_refs import check_places, sink_refs
+from reconciler.config.source import parse
+from reconciler.model.desired import DEFAULT_API_KEY_ENV, AppRef, Desired
+from reconciler.model.diagnostic import Diagnostic
+from reconciler.model.scopes import LEGACY_PROVIDER, SLUGS_PROVIDER
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a configuration means. ``desired`` is ``None`` exactly when a finding is an error."""
+
+    desired: Desired | None
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def load(paths: Sequence[Path], *, now: datetime | None = None) -> Loaded:
+    """Reads files and folders as one configuration; ``now`` (aware) decides which ``ignore`` entries ended.
+
+    What is wrong inside the files comes back as diagnostics, sorted by position. Raises ``FileMissing`` for a
+    path that is not there and ``UsageError`` for one that cannot be read.
+    """
+    findings = Findings()
+    files = config_files(paths)
+    desired: Desired | None = None
+    with _without_gc():
+        documents = [document for file in files if (document := _document(file, findings))]
+        # A file that cannot be understood may hold what the others refer to: nothing more can be said.
+        if len(documents) == len(files):
+            desired = _desired(documents, now or datetime.now(UTC), findings)
+    return Loaded(None if findings.has_errors else desired, findings.sorted())
+
+
+def schema_text() -> str:
+    """The JSON Schema of the configuration, as it is shipped."""
+    return schema.schema_text("agents")
+
+
+def catalogue_findings(desired: Desired, catalogue: Mapping[str, frozenset[str]]) -> tuple[Diagnostic, ...]:
+    """Warnings for providers and scopes that the catalogue (provider → scopes) does not have."""
+    findings = Findings()
+    for agent in desired.agents.values():
+        for provider, names in agent.scopes.by_provider:
+            if provider in (SLUGS_PROVIDER, LEGACY_PROVIDER):
+                continue
+            at = agent.position_of(f"scopes.{provider}")
+            if provider not in catalogue:
+                hint = findings.suggest(provider, catalogue)
+                findings.warning(
+                    "unknown-provider", f"the catalogue has no provider {shown(provider)}", at, hint=hint
+                )
+                continue
+            for name in names:
+                if name not in catalogue[provider]:
+                    hint = findings.suggest(name, catalogue[provider])
+                    findings.warning("unknown-scope", f"{provider} has no scope {shown(name)}", at, hint=hint)
+    return findings.sorted()
+
+
+def _document(path: Path, findings: Findings) -> Document | None:
+    text = read_text(path, findings)
+    root = None if text is None else parse(text, file=str(path), findings=findings)
+    if root is None:
+        return None
+    data, file = read(root, schema.agents_shape()), str(path)
+    broken: frozenset[tuple[str, str]] = frozenset()
+    if not schema.fits(data):
+        wrong = explain(data, root, file=file, findings=findings)
+        if wrong is None:
+            return None
+        broken = frozenset(_section(path) for path in wrong if path)
+    if not isinstance(root, Table) or "version" not in data or ("version", "") in broken:
+        return None
+    return Document(file, data, root, broken)
+
+
+def _section(path: tuple[str | int, ...]) -> tuple[str, str]:
+    section = str(path[0])
+    return section, str(path[1]) if section in NAMED_SECTIONS and len(path) > 1 else ""
+
+
+def _desired(documents: Sequence[Document], now: datetime, findings: Findings) -> Desired:
+    combined = combine(documents, findings)
+    lint(combined, findings)
+    sinks = sink_refs(combined.sinks, findings)
+    builder = AgentBuilder(combined, sinks, now, findings)
+    agents = builder.build(expand(combined, findings))
+    check_places(agents, sinks, findings)
+    return Desired(
+        owner=combined.owner,
+        app=_app(combined),
+        agents=agents,
+        position=combined.position,
+        former_owners=_former_owners(combined, findings),
+        sinks=sinks,
+        guards=guard_settings(combined.guards, findings),
+        freeze=freeze_windows(combined.freeze, findings),
+    )
+
+
+def _app(combined: Combined) -> AppRef:
+    app = combined.app
+    return AppRef(
+        name=app.get("name", ""),
+        id=app.get("id"),
+        base_url=app.get("base_url"),
+        api_key_env=app.get("api_key_env", DEFAULT_API_KEY_ENV),
+    )
+
+
+def _former_owners(combined: Combined, findings: Findings) -> tuple[str, ...]:
+    for entry in combined.former_owners:
+        if entry.data == combined.owner:
+            message = f"{shown(combined.owner)} is the owner itself"
+            findings.warning("former-owner-is-owner", message, entry.at, hint="Remove it.")
+    return tuple(sorted({entry.data for entry in combined.former_owners} - {combined.owner}))
+
+
+@contextmanager
+def _without_gc() -> Iterator[None]:
+    """A million small objects, none of them garbage: collecting them over and over doubles the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -1,0 +1,105 @@
+"""``status`` as a table for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from reconciler.model.key import AgentKey
+from reconciler.reports.columns import align, display_width, join
+from reconciler.reports.escaping import for_terminal
+from reconciler.reports.styles import Style
+from reconciler.reports.view import StatusRow, moment_text
+
+_HEADER = ("AGENT", "TYPE", "STATUS", "SCOPES", "VERSION", "KEYS", "DELIVERED", "LAST USED (UTC)", "NOTE")
+# What gives way on a narrow terminal: columns that get shorter, and columns that go, first to last.
+_ELASTIC = ("NOTE", "DELIVERED")
+_SPARE = ("VERSION", "TYPE")
+_UNKNOWN = "?"
+_NONE = "-"
+
+
+def status_text(rows: Sequence[StatusRow], *, style: Style, width: int | None = None) -> str:
+    """One line for each agent, in the order given; last, how many. ``width`` is that of a TTY."""
+    if not rows:
+        return "No agents."
+    names, lines = _aligned([_HEADER, *map(_cells, rows)], width)
+    status = names.index("STATUS")
+    text = [style.bold(join(lines[0]))]
+    for row, cells in zip(rows, lines[1:], strict=True):
+        cells[status] = _paint(row, style)(cells[status])
+        text.append(join(cells))
+    return "\n".join([*text, "", _counts(rows)])
+
+
+def _aligned(table: Sequence[Sequence[str]], width: int | None) -> tuple[list[str], list[list[str]]]:
+    """The names of the columns that are shown, and all lines."""
+    spare = list(_SPARE)
+    while True:
+        kept = [at for at, name in enumerate(_HEADER) if name not in _SPARE or name in spare]
+        names = [_HEADER[at] for at in kept]
+        elastic = [names.index(name) for name in _ELASTIC]
+        lines = align([[row[at] for at in kept] for row in table], width=width, elastic=elastic)
+        if width is None or not spare or max(display_width(join(line)) for line in lines) <= width:
+            return names, lines
+        spare.pop(0)
+
+
+def _cells(row: StatusRow) -> tuple[str, ...]:
+    delivered = _NONE
+    if row.delivered:
+        sinks = ", ".join(row.delivered.sinks) or "no sink"
+        delivered = f"{row.delivered.key_id} → {sinks}"
+    raw = (
+        row.name,
+        row.type,
+        row.status,
+        str(row.scopes),
+        str(row.version),
+        _keys(row.keys),
+        delivered,
+        _moment(row.last_used_at),
+        "; ".join(_notes(row)),
+    )
+    return tuple(map(for_terminal, raw))
+
+
+def _keys(keys: tuple[AgentKey, ...] | None) -> str:
+    if keys is None:
+        return _UNKNOWN
+    live = [key for key in keys if key.is_live]
+    deprecated = sum(key.deprecated_at is not None for key in live)
+    return f"{len(live)} live, {deprecated} deprecated" if deprecated else f"{len(live)} live"
+
+
+def _moment(moment: datetime | None) -> str:
+    return moment_text(moment).removesuffix(" UTC") if moment else "never"
+
+
+def _notes(row: StatusRow) -> list[str]:
+    """Whose the agent is comes first: it decides whether anything will ever be done to it."""
+    whose = "" if row.owned else f"owned by {row.owner}" if row.owner else "unmanaged"
+    undeclared = "" if row.declared or not row.owned else "not declared"
+    pending = f"scopes narrow at {moment_text(row.pending_until)}" if row.pending_until else ""
+    return [note for note in (whose, undeclared, pending, row.note) if note]
+
+
+def _paint(row: StatusRow, style: Style) -> Callable[[str], str]:
+    match row.status:
+        case "active":
+            return style.green
+        case "revoked":
+            return style.red
+        case _:
+            return style.yellow
+
+
+def _counts(rows: Sequence[StatusRow]) -> str:
+    counts = {
+        "declared": sum(row.declared for row in rows),
+        "owned and not declared": sum(row.owned and not row.declared for row in rows),
+        "of other owners": sum(bool(row.owner) and not row.owned for row in rows),
+        "unmanaged": sum(not row.owner and not row.owned for row in rows),
+    }
+    details = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    return f"{len(rows)} agent{'' if len(rows) == 1 else 's'}: {details}"
