@@ -79,7 +79,7 @@ class Facts:
             "fingerprint": self.fingerprint,
         }
 
-    def describe(self, key: Secret) -> bool:
+    def fit(self, key: Secret) -> bool:
         """Whether these are the facts of that key: after a crash or an edit by hand they are not."""
         return self.fingerprint == key.fingerprint()
 

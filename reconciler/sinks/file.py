@@ -121,7 +121,7 @@ class FileSink:
             held = self._look(folder, target).held
         if held.key is None:
             return None
-        known = held.facts is not None and held.facts.agent == agent and held.facts.describe(held.key)
+        known = held.facts is not None and held.facts.agent == agent and held.facts.fit(held.key)
         key_id = held.facts.key_id if held.facts and known else None
         return SinkReading(key_id=key_id, fingerprint=held.key.fingerprint())
 
@@ -215,7 +215,7 @@ def _replaced(place: _Place, new_key: Secret, new_facts: Facts) -> Secret | None
     # After a crash the facts are already those of the key that never came; the kept file knows better.
     if key is None or key in (new_key, place.previous.key):
         return None
-    if facts is None or not facts.describe(key):
+    if facts is None or not facts.fit(key):
         facts = replace(new_facts, key_id=None, fingerprint=key.fingerprint())
     return _PREVIOUS.put(None, key, facts)
 

@@ -10,7 +10,8 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal
+from fractions import Fraction
+from math import isfinite
 from typing import Any, Protocol
 
 from reconciler.model.secret import Secret
@@ -119,7 +120,10 @@ class Dotenv:
 
 @dataclass(frozen=True, slots=True)
 class JsonField:
-    """One field of a JSON object, with the facts in a field next to it; all other fields stay."""
+    """One field of a JSON object, with the facts in a field next to it.
+
+    All other fields keep their values and their order; the layout becomes one field on each line.
+    """
 
     field: str
     keeps_facts: bool = True
@@ -197,7 +201,7 @@ def _distinct(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
 
 def _lossless(text: str) -> float:
     number = float(text)
-    if Decimal(text) != Decimal(repr(number)):  # also true of NaN, and of 1e999, which becomes infinite
+    if not isfinite(number) or Fraction(text) != Fraction(repr(number)):
         raise ValueError("not a number that survives")
     return number
 

@@ -79,9 +79,7 @@ def test_random_unicode(tmp_path: Path, text: str, prefix: bool) -> None:
 
 
 KEYS = st.sampled_from(
-    "version owner app name id base_url defaults templates sinks guards freeze agents scopes metadata policy "
-    "template for_each deliver_to rotation rotation_policies ignore protect status type expires_at path format "
-    "max_revocations count percent from to reason field until a b {a} alter-sync google write read timeout".split()
+    ["version", "owner", "app", "name", "id", "base_url", "defaults", "templates", "sinks", "guards", "freeze", "agents", "scopes", "metadata", "policy", "template", "for_each", "deliver_to", "rotation", "rotation_policies", "ignore", "protect", "status", "type", "expires_at", "path", "format", "max_revocations", "count", "percent", "from", "to", "reason", "field", "until", "a", "b", "{a}", "alter-sync", "google", "write", "read", "timeout"]
 )
 LEAVES = st.one_of(
     st.none(),

@@ -168,7 +168,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self._answer(reply)
 
-    do_POST = do_PATCH = do_DELETE = do_CONNECT = do_GET
+    do_POST = do_PATCH = do_DELETE = do_CONNECT = do_GET  # noqa: N815
 
     def _answer(self, reply: Reply) -> None:
         body = json.dumps(reply.json).encode() if reply.body is None else reply.body

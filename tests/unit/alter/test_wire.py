@@ -109,7 +109,7 @@ def test_a_page_needs_its_flag_and_its_items() -> None:
     assert (len(page.agents), page.total, page.has_more) == (1, 5, True)
     for changes in ({"has_more": 0}, {"items": {}}, {"total": -1}):
         with pytest.raises(errors.BadAnswer, match=next(iter(changes))):
-            wire.read_page(page_json([], **changes), route=ROUTE)
+            wire.read_page(page_json([]) | changes, route=ROUTE)
 
 
 def test_keys_come_oldest_first_whatever_the_server_does() -> None:
@@ -208,12 +208,12 @@ json_values = st.recursive(
 
 @given(field=st.sampled_from(sorted(agent_json())), value=json_values)
 def test_whatever_a_field_holds_the_agent_is_read_or_refused(field: str, value: Any) -> None:
+    refusal = ""
     try:
-        agent = read(**{field: value})
+        read(**{field: value})
     except errors.BadAnswer as exc:
-        assert field in exc.message
-    else:
-        assert agent.version >= 0
+        refusal = exc.message
+    assert not refusal or field in refusal
 
 
 def test_what_the_official_client_reads_we_read() -> None:

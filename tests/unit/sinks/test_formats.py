@@ -156,7 +156,11 @@ def test_all_other_fields_of_a_json_file_survive(tmp_path: Path, text: str) -> N
         ("{", "not a JSON object"),
         ('{"a": 1, "a": 2}', "duplicate fields"),
         ('{"a": NaN}', "NaN"),
-        ('{"a": 1e999}', "too? many digits"),
+        ('{"a": -Infinity}', "NaN"),
+        ('{"a": 1e999}', "many digits"),
+        ('{"a": 1e-999}', "many digits"),
+        ('{"a": 1e99999999999999999999}', "many digits"),
+        ('{"a": ' + "1" * 5000 + "}", "many digits"),
         ('{"a": 0.12345678901234567890123}', "many digits"),
         ('{"a": ' + "[" * 200 + "]" * 200 + "}", "more than 100 levels"),
         ("[" * 100_000, "more than 100 levels"),
@@ -170,7 +174,7 @@ def test_a_json_file_that_would_lose_something_is_refused(tmp_path: Path, text: 
     text = text.replace("{", f'{{"other": "{SECOND_KEY}", ', 1) if text.startswith('{"') else text
     (tmp_path / "key.json").write_text(text)
     sink = file_sink(tmp_path / "key.json", "json")
-    with pytest.raises(SinkError, match=why.replace("too? ", "")) as caught:
+    with pytest.raises(SinkError, match=why) as caught:
         sink.deliver(delivery())
     assert SECOND_KEY not in told(caught.value)
     assert (tmp_path / "key.json").read_text() == text
