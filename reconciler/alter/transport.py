@@ -58,11 +58,12 @@ class Transport:
                 headers={"User-Agent": f"alter-sync/{_version()}", "Accept-Encoding": "gzip"},
                 timeout=httpx.Timeout(read_seconds, connect=CONNECT_SECONDS),
                 limits=httpx.Limits(max_connections=parallelism, max_keepalive_connections=parallelism),
-                # Proxies and certificate files of the environment, but no proxy before this very machine.
+                # No proxy of the environment stands before this very machine, its certificates still count.
                 trust_env=not is_loopback,
+                verify=httpx.create_ssl_context(),
                 follow_redirects=False,
             )
-        except (ValueError, ImportError, OSError) as exc:
+        except (ValueError, ImportError, OSError, httpx.InvalidURL) as exc:
             raise errors.UsageError(
                 f"the proxy or certificate settings of the environment cannot be used: {type(exc).__name__}",
                 hint="check HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.cli.boundary import ConfigInvalid
 from reconciler.cli.console import Console
+from reconciler.cli.options import DEFAULT_CONFIG, DEFAULT_SANDBOX
 from reconciler.errors import ApiError, CredentialMissing, FileMissing, UsageError
 from reconciler.model.desired import DEFAULT_API_KEY_ENV, DEFAULT_BASE_URL, Desired
 from reconciler.model.diagnostic import Diagnostic
@@ -36,6 +38,17 @@ class Source:
     config: Sequence[Path]
     sandbox: Path | None = None
     api_key_file: Path | None = None
+
+    def apply_command(self) -> str:
+        """How this user would call apply, ready to be copied into a shell."""
+        words = ["alter-sync", "apply"]
+        if list(self.config) != DEFAULT_CONFIG:
+            words += [word for path in self.config for word in ("-c", str(path))]
+        if self.sandbox is not None:
+            words.append("--sandbox" if self.sandbox == DEFAULT_SANDBOX else f"--sandbox={self.sandbox}")
+        if self.api_key_file is not None:
+            words += ["--api-key-file", str(self.api_key_file)]
+        return shlex.join(words)
 
 
 @dataclass(frozen=True, slots=True)

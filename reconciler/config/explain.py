@@ -26,6 +26,7 @@ _ALLOWED = {
     "object": "a mapping",
     "array": "a list",
 }
+_ABOUT_KEYS = ("additionalProperties", "required")
 _RULES = {
     "type": "wrong-type",
     "enum": "bad-value",
@@ -48,8 +49,16 @@ _HINTS = {
 def explain(data: Json, root: Node, *, file: str, findings: Findings) -> list[Path] | None:
     """Reports every violation; returns their paths, or ``None`` when there are too many to go on with."""
     paths: list[Path] = []
+    judged: set[tuple[Path, Json]] = set()
     for error in _explainer().iter_errors(data):
-        paths.append(_report(error, tuple(error.absolute_path), root, file=file, findings=findings))
+        path = tuple(error.absolute_path)
+        if error.validator not in _ABOUT_KEYS:
+            # A value of the wrong type violates more than one keyword; the first one says enough.
+            value = (path, error.instance if "propertyNames" in error.absolute_schema_path else None)
+            if value in judged:
+                continue
+            judged.add(value)
+        paths.append(_report(error, path, root, file=file, findings=findings))
         if len(paths) >= MAX_KEPT:
             return None
     if not paths:

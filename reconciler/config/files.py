@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from reconciler.config.findings import API_KEY, HIDDEN, Findings, nearest, shown
+from reconciler.config.findings import API_KEY, HIDDEN, MAX_PATH, Findings, nearest, shown
 from reconciler.errors import FileMissing, UsageError
 from reconciler.model.diagnostic import Position
 
@@ -39,7 +39,7 @@ def read_text(path: Path, findings: Findings) -> str | None:
         with path.open("rb") as stream:
             raw = stream.read(MAX_FILE_BYTES + 1)
     except OSError as exc:
-        raise UsageError(f"{shown(str(path))} cannot be read: {exc.strerror}") from exc
+        raise UsageError(f"{shown(str(path), limit=MAX_PATH)} cannot be read: {exc.strerror}") from exc
     file = str(path)
     if len(raw) > MAX_FILE_BYTES:
         findings.error(
@@ -58,7 +58,7 @@ def read_text(path: Path, findings: Findings) -> str | None:
 
 
 def _files_of(path: Path) -> list[Path]:
-    name = shown(str(path))
+    name = shown(str(path), limit=MAX_PATH)
     try:
         if path.is_dir():
             inside = [child for child in path.iterdir() if child.suffix in _SUFFIXES and child.is_file()]
@@ -84,7 +84,7 @@ def _missing_hint(path: Path) -> str:
         nearby = {}
     match = nearest(path.name, nearby) or (min(nearby) if len(nearby) == 1 else "")
     if match:
-        return f"Did you mean {shown(str(nearby[match]))}?"
+        return f"Did you mean {shown(str(nearby[match]), limit=MAX_PATH)}?"
     return "Write a first configuration with `alter-sync init`, or name another file with --config."
 
 

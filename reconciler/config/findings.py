@@ -13,6 +13,7 @@ MAX_REPORTED = 200
 MAX_KEPT = 2_000
 MAX_EXCERPT = 160
 MAX_SHOWN = 60
+MAX_PATH = 400
 # difflib is quadratic in the length of words, and a hostile file has many long ones.
 MAX_CANDIDATES = 1_000
 MAX_WORD = 100
@@ -24,7 +25,7 @@ _LINE_BREAK = re.compile("\r\n|\r|\n")
 API_KEY = re.compile(r"alter_(?:rk|ak|dk|pk)_[a-z2-7]{22}_[a-z2-7]{6}|alter_key_[A-Za-z0-9_-]{40}")
 
 
-def shown(value: object) -> str:
+def shown(value: object, *, limit: int = MAX_SHOWN) -> str:
     """A value of the user's as it may stand in a message: one line, short, without control characters."""
     match value:
         case None:
@@ -32,13 +33,13 @@ def shown(value: object) -> str:
         case bool():
             return "true" if value else "false"
         case str():
-            return f'"{_visible(value, MAX_SHOWN)}"'
+            return f'"{_visible(value, limit)}"'
         case dict():
             return "a mapping"
         case list():
             return "a list"
         case _:
-            return _visible(str(value), MAX_SHOWN)
+            return _visible(str(value), limit)
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str:

@@ -42,10 +42,12 @@ def plan_text(
     width: int | None,
     verbose: bool = False,
     command: str = "alter-sync apply",
+    advise: bool = True,
 ) -> str:
     """The whole plan. Every revocation and every widening is named, however long the plan is.
 
-    ``command`` is how this user would call apply: with ``-c``, ``--sandbox`` and so on.
+    ``command`` is how this user would call apply: with ``-c``, ``--sandbox`` and so on. Without ``advise``
+    the text does not end with what to do next: for apply, which is about to do it.
     """
     view = view_of(plan, command=command)
     page = _Page(style, width, verbose)
@@ -58,7 +60,7 @@ def plan_text(
         refusal_lines(view.refusals, style=style, width=width, verbose=verbose),
         _unmanaged(page, view.unmanaged),
         _warnings(page, plan.findings),
-        [for_terminal(view.next_step, limit=COMMAND_LIMIT)],
+        [for_terminal(view.next_step, limit=COMMAND_LIMIT)] if advise or not plan.has_changes else [],
     )
     return "\n\n".join("\n".join(lines) for lines in sections if lines)
 

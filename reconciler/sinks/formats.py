@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
+from decimal import Decimal
 from math import isfinite
 from typing import Any, Protocol
 
@@ -188,7 +188,7 @@ def _document(text: Secret | None) -> dict[str, Any] | None:
             parse_float=_lossless,
             parse_constant=_lossless,
         )
-    except (ValueError, RecursionError):
+    except (ValueError, ArithmeticError, RecursionError):  # arithmetic: an exponent beyond all bounds
         return None
     return document if isinstance(document, dict) and _is_shallow(document, _JSON_DEPTH_LIMIT) else None
 
@@ -201,7 +201,7 @@ def _distinct(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
 
 def _lossless(text: str) -> float:
     number = float(text)
-    if not isfinite(number) or Fraction(text) != Fraction(repr(number)):
+    if not isfinite(number) or Decimal(text) != Decimal(repr(number)):
         raise ValueError("not a number that survives")
     return number
 

@@ -96,14 +96,14 @@ def _apply(console: Console, request: Request) -> ExitCode:
     with open_session(console, request.source, parallelism=request.parallelism) as session:
         plan, allow = _plan_to_apply(console, session, request)
         if console.is_table:
-            show_plan(console, plan)
+            show_plan(console, plan, command=request.source.apply_command(), advise=False)
         if plan.has_changes and not request.yes and not _agreed(console, session, plan):
             console.alarm("nothing was changed")
             return ExitCode.ERROR
         outcome = _carry_out(console, session, plan, allow=allow, request=request)
         if console.is_verbose:
             console.say(str(session.api.stats()))
-    _show_outcome(console, outcome)
+    _show_outcome(console, outcome, command=request.source.apply_command())
     return outcome.exit_code()
 
 
@@ -167,12 +167,14 @@ def _carry_out(
     return replace(outcome, resume=_resume_command(request) if unfinished else "")
 
 
-def _show_outcome(console: Console, outcome: Outcome) -> None:
+def _show_outcome(console: Console, outcome: Outcome, *, command: str) -> None:
     if console.is_table:
         from reconciler.reports.terminal import outcome_text
 
         if outcome.operations:
-            console.text(outcome_text(outcome, style=console.style(), verbose=console.is_verbose))
+            console.text(
+                outcome_text(outcome, style=console.style(), verbose=console.is_verbose, command=command)
+            )
     else:
         from reconciler.reports.json_document import outcome_document
 
@@ -181,15 +183,6 @@ def _show_outcome(console: Console, outcome: Outcome) -> None:
 
 def _resume_command(request: Request) -> str:
     """The command that goes on. A saved plan is stale once part of it is done, so it plans anew."""
-    words = ["alter-sync", "apply"]
-    for path in request.source.config:
-        words += ["-c", str(path)]
-    for name in request.targets:
-        words += ["--target", name]
-    for text in request.allow.as_texts():
-        words += ["--allow", text]
-    if request.source.sandbox:
-        words += [f"--sandbox={request.source.sandbox}"]
-    if request.source.api_key_file:
-        words += ["--api-key-file", str(request.source.api_key_file)]
-    return shlex.join(words)
+    flags = [word for name in request.targets for word in ("--target", name)]
+    flags += [word for text in request.allow.as_texts() for word in ("--allow", text)]
+    return " ".join([request.source.apply_command(), *map(shlex.quote, flags)])

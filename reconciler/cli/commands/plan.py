@@ -60,7 +60,7 @@ def plan(
         allowances = parse_allowances(allow)
         with open_session(console, source) as session:
             made = plan_session(console, session, targets=target, allow=allowances)
-        show_plan(console, made)
+        show_plan(console, made, command=source.apply_command())
         if save is not None:
             save_plan(save, made)
             console.say(f"plan saved to {save}; carry it out with: alter-sync apply {save}")
@@ -71,13 +71,20 @@ def plan(
     return guarded(console, action)
 
 
-def show_plan(console: Console, plan: Plan) -> None:
-    """Writes a plan to stdout in the chosen format."""
+def show_plan(console: Console, plan: Plan, *, command: str, advise: bool = True) -> None:
+    """Writes a plan to stdout in the chosen format. ``command`` is how to call apply on it."""
     if console.is_table:
         from reconciler.reports.terminal import plan_text
 
         console.text(
-            plan_text(plan, style=console.style(), width=console.width(), verbose=console.is_verbose)
+            plan_text(
+                plan,
+                style=console.style(),
+                width=console.width(),
+                verbose=console.is_verbose,
+                command=command,
+                advise=advise,
+            )
         )
     else:
         from reconciler.planning.plan_document import plan_document

@@ -291,7 +291,7 @@ def test_a_refused_mint_was_not_carried_out_and_is_not_repeated_either(
 
 
 def test_the_catalogues_are_read(server: WireServer, api: SdkPlane) -> None:
-    providers = {"providers": {"slack": {"available_scopes": {"chat:write": {}}}}}
+    providers: dict[str, Any] = {"providers": {"slack": {"available_scopes": {"chat:write": {}}}}}
     server.on("GET", "/sdk/oauth/provider-catalog", Reply(json=providers))
     server.on("GET", "/sdk/scopes", Reply(json={"resources": {"agents": {"verbs": ["read"]}}}))
     assert api.provider_scopes() == {"slack": frozenset({"chat:write"})}
@@ -396,7 +396,7 @@ def test_nothing_is_sent_before_key_and_address_are_right(clock: FakeClock) -> N
 def test_only_this_module_brings_the_http_library() -> None:
     program = (
         "import sys\n"
-        "import reconciler.alter, reconciler.alter.signing, reconciler.alter.wire, reconciler.alter.snapshot\n"
+        "import reconciler.alter.signing, reconciler.alter.wire, reconciler.alter.snapshot\n"
         "import reconciler.alter.retry, reconciler.alter.budget, reconciler.alter.clock\n"
         "assert 'httpx' not in sys.modules\n"
         "import reconciler.alter.sdk_plane\n"

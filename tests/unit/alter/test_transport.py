@@ -240,11 +240,13 @@ def test_no_proxy_stands_before_this_machine(
     assert connect(server.url).send("GET", PATH).status == 200
 
 
-@pytest.mark.parametrize("proxy", ["nonsense://x", "http://[broken"])
-def test_a_proxy_that_cannot_be_one_is_a_usage_error(
-    connect: MakeTransport, monkeypatch: pytest.MonkeyPatch, proxy: str
+@pytest.mark.parametrize(
+    ("name", "value"), [("HTTPS_PROXY", "nonsense://x"), ("SSL_CERT_FILE", "/nowhere/at/all.pem")]
+)
+def test_settings_of_the_environment_that_cannot_be_used_are_a_usage_error(
+    connect: MakeTransport, monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    monkeypatch.setenv(name, value)
     with pytest.raises(errors.UsageError, match="proxy or certificate"):
         connect("https://alter.invalid")
 

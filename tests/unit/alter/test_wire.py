@@ -107,7 +107,8 @@ def test_an_answer_that_is_no_object_is_refused(document: Any) -> None:
 def test_a_page_needs_its_flag_and_its_items() -> None:
     page = wire.read_page(page_json([agent_json()], has_more=True, total=5), route=ROUTE)
     assert (len(page.agents), page.total, page.has_more) == (1, 5, True)
-    for changes in ({"has_more": 0}, {"items": {}}, {"total": -1}):
+    broken: list[dict[str, Any]] = [{"has_more": 0}, {"items": {}}, {"total": -1}]
+    for changes in broken:
         with pytest.raises(errors.BadAnswer, match=next(iter(changes))):
             wire.read_page(page_json([]) | changes, route=ROUTE)
 

@@ -31,7 +31,6 @@ def test_text_stays_as_it_is_written(tmp_path: Path, text: str) -> None:
         ("no", "no"),
         ("null", None),
         ("~", None),
-        ("", None),
         ("4711", 4711),
         ("-3", -3),
         ("0", 0),
@@ -69,6 +68,10 @@ def test_free_json_takes_numbers_only_when_nothing_of_them_is_lost(
     metadata = agent(tmp_path, f"metadata: {{x: [{text}, end]}}").metadata
     assert metadata == {"x": [value, "end"]}
     assert type(metadata["x"][0]) is type(value)
+
+
+def test_an_empty_value_in_free_json_is_null(tmp_path: Path) -> None:
+    assert agent(tmp_path, "metadata:\n  list:\n    -\n    - end").metadata == {"list": [None, "end"]}
 
 
 @pytest.mark.parametrize("text", ["true", "True", "TRUE"])
