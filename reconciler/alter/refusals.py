@@ -182,6 +182,11 @@ class _Refusal:
         return f"{self.route}: {reason} (HTTP {self.answer.status})"
 
     def _hint(self) -> str:
+        if "narrowing" in self.code:
+            # No published name for this one: older deployments refuse to take scopes away.
+            return (
+                "this deployment cannot remove scopes over the API; upgrade it, or remove them in its portal"
+            )
         said = self.details.get("hint")
         return _HINTS.get(self.code, "") or (self._clean(said) if isinstance(said, str) else "")
 

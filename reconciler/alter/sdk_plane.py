@@ -103,8 +103,8 @@ class SdkPlane:
 
     def find_agent(self, name: AgentName) -> LiveAgent | None:
         """The non-revoked agent of exactly that name, whatever else the server adds."""
-        page = self._call("GET", f"{_AGENTS}?{urlencode({'name': name})}", wire.read_page)
-        found = (agent for agent in page.agents if agent.name == name and agent.status != "revoked")
+        matches = self._call("GET", f"{_AGENTS}?{urlencode({'name': name})}", wire.read_matches)
+        found = (agent for agent in matches if agent.name == name and agent.status != "revoked")
         return next(found, None)
 
     def create_agent(self, body: NewAgent, *, idempotency_key: str) -> tuple[LiveAgent, MintedKey]:

@@ -19,6 +19,8 @@ from reconciler.ports import Clock
 
 T = TypeVar("T")
 
+_SHOWN_PAUSE_SECONDS = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class ApiStats:
@@ -110,8 +112,9 @@ class Session:
 
     def _tell_pause(self, seconds: float) -> None:
         self._count(waited_seconds=seconds)
-        if self._listener is not None:
-            self._listener(ApiEvent("pause", "", 0, seconds, "rate limit"))
+        # Spreading makes many pauses of a few milliseconds, which nobody wants to read about.
+        if self._listener is not None and seconds >= _SHOWN_PAUSE_SECONDS:
+            self._listener(ApiEvent("pause", "", 0, seconds, "rate_limit"))
 
     def _count(self, *, requests: int = 0, retries: int = 0, waited_seconds: float = 0.0) -> None:
         with self._lock:

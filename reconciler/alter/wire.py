@@ -130,6 +130,12 @@ def read_page(document: Json, *, route: str) -> Page:
     return Page(agents, fields.count("total"), fields.flag("has_more"))
 
 
+def read_matches(document: Json, *, route: str) -> tuple[LiveAgent, ...]:
+    """The agents in the answer to a search by name, which need not say anything about pages."""
+    items = Fields(document, what="page", route=route).items("items")
+    return tuple(read_agent(item, route=route) for item in items)
+
+
 def read_key(document: Json, *, route: str) -> AgentKey:
     """One key of an agent."""
     fields = Fields(document, what="key", route=route)

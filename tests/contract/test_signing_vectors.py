@@ -1,4 +1,7 @@
-"""The official client, the file of vectors and our own signing say the same, byte for byte."""
+"""The official client, the file of vectors and our own signing say the same, byte for byte.
+
+``UPDATE_VECTORS=1`` writes the file anew from the official client.
+"""
 
 from __future__ import annotations
 

@@ -223,6 +223,12 @@ def test_our_hints_go_before_those_for_users_of_another_client() -> None:
     assert refuse(409, {"error": "agent_name_exists", "hint": "pick\nanother"}).hint == "pick another"
 
 
+@pytest.mark.parametrize("status", [400, 409, 422])
+def test_a_deployment_that_cannot_narrow_is_told_clearly(status: int) -> None:
+    error = refuse(status, {"error": "scope_narrowing_unsupported", "message": "no", "hint": "theirs"})
+    assert "cannot remove scopes" in error.hint
+
+
 def test_a_code_that_is_no_code_is_not_taken_over() -> None:
     for code in ("Weird Code", "", 7, "x" * 65, "a\n"):
         assert refuse(409, {"error": code, "message": ""}).code == "conflict"

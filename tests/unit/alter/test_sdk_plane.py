@@ -75,7 +75,7 @@ def test_ids_are_quoted(server: WireServer, api: SdkPlane) -> None:
 
 def test_an_agent_is_found_by_its_exact_name_only(server: WireServer, api: SdkPlane) -> None:
     others = [agent_json(2, name="mailer-old"), agent_json(3, name="mailer", status="revoked")]
-    server.on("GET", "/sdk/agents", Reply(json=page_json([*others, agent_json(4, name="mailer")])))
+    server.on("GET", "/sdk/agents", Reply(json={"items": [*others, agent_json(4, name="mailer")]}))
     found = api.find_agent(AgentName("mailer"))
     assert found is not None
     assert found.id.endswith("4")
@@ -344,6 +344,18 @@ def test_a_wait_beyond_the_time_budget_is_told_at_once(
     assert caught.value.retry_after_seconds == 1800
     assert "1800 s" in caught.value.hint
     assert clock.slept == []
+
+
+def test_pauses_of_milliseconds_are_counted_but_not_told(
+    server: WireServer, api: SdkPlane, clock: FakeClock, events: list[ApiEvent]
+) -> None:
+    reset = int(clock.now().timestamp()) + 20
+    headers = {"X-RateLimit-Limit": "600", "X-RateLimit-Remaining": "100", "X-RateLimit-Reset": str(reset)}
+    server.on("GET", AGENT_PATH, Reply(json=agent_json(1), headers=headers))
+    for _ in range(5):
+        api.get_agent(AGENT)
+    assert events == []
+    assert 0 < api.stats().waited_seconds < 2
 
 
 def test_a_spent_rate_limit_is_waited_for_and_told(

@@ -111,7 +111,7 @@ def test_the_number_of_agents_is_bounded_before_they_are_made(tmp_path: Path) ->
     values = ", ".join(str(number) for number in range(200))
     text = of_agents(f"'{{a}}-{{b}}-{{c}}': {{for_each: {{a: [{values}], b: [{values}], c: [{values}]}}}}")
     found = only(tmp_path, text)
-    assert (found.rule, place(found)) == ("too-many-agents", (6, 20))
+    assert (found.rule, place(found)) == ("too-many-agents", (6, 19))
     assert "20,000" in found.message
 
 

@@ -114,7 +114,7 @@ def test_every_field_knows_where_it_stands(tmp_path: Path) -> None:
     assert lines["metadata.nested"] == (13, 16)
     assert "metadata.team" not in lines
     assert lines["scopes.google"] == (21, 14)
-    assert lines["scopes.slack"] == (14, 30)
+    assert lines["scopes.slack"] == (14, 31)
     assert lines["type"] == (12, 5)
     assert lines["deliver_to"] == (9, 3)
     assert (agent.position.line, agent.position.column) == (17, 3)

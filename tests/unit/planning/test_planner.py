@@ -7,15 +7,15 @@ from datetime import timedelta
 import pytest
 
 from reconciler.model.agent import LiveAgent
-from reconciler.model.desired import Desired, DesiredAgent
+from reconciler.model.desired import DesiredAgent
 from reconciler.model.diagnostic import Position
 from reconciler.model.plan import Change, Plan
+from reconciler.model.values import Json
 from reconciler.planning.plan_document import plan_document
 from reconciler.planning.planner import PLAN_LIFETIME, matches
 from tests.support.builders import (
     AGENTS_KEY,
     NOW,
-    claim_of,
     configuration,
     declared,
     ids,
@@ -25,6 +25,7 @@ from tests.support.builders import (
     planned,
     refused_ids,
 )
+from tests.unit.planning.rich_plan import RICH_ALLOW, rich
 
 RETYPED = declared(type="service", scopes={"slack": ["a"]}, deliver_to=("vault",), display_name="A")
 
@@ -253,39 +254,6 @@ def test_what_is_in_sync_and_what_is_unmanaged_is_counted() -> None:
     assert (plan.summary()["in_sync"], plan.summary()["unmanaged"]) == (2, 2)
 
 
-def rich() -> tuple[Desired, list[LiveAgent]]:
-    """A configuration and live agents that give a plan with something of everything."""
-    desired = configuration(
-        declared("new", scopes={"slack": ["b", "a"]}, metadata={"n": {"b": 1, "a": [2, 1]}}, deliver_to=("vault",)),
-        declared("wider", scopes={"slack": ["a", "b"]}, metadata={"n": {"y": {"d": 1, "c": 2}, "x": 2}}),
-        declared("narrower", scopes={"slack": ["a"]}),
-        declared("paused", status="inactive"),
-        declared("back"),
-        declared("mine", scopes={"slack": ["a"]}),
-        declared("claimed"),
-        declared("retyped", type="service"),
-        declared("done"),
-        declared("theirs"),
-    )  # fmt: skip
-    agents = [
-        live("wider", scopes={"slack": ["a"]}, metadata={"n": {"x": 1, "z": {"f": 1, "e": 1}}}, mark=mark_of()),
-        owned("narrower", scopes={"slack": ["a", "b"]}),
-        owned("paused"),
-        replace(owned("back"), status="inactive"),
-        live("mine"),
-        live("claimed", mark=mark_of(claim=claim_of())),
-        owned("retyped"),
-        owned("done"),
-        live("theirs", mark=mark_of(owner="others")),
-        owned("gone"),
-        live("unmanaged"),
-    ]  # fmt: skip
-    return desired, agents
-
-
-RICH_ALLOW = ("unowned=mine", "replace=retyped")
-
-
 def test_the_summary_counts_what_the_plan_holds() -> None:
     desired, agents = rich()
     assert planned(desired, *agents, allow=RICH_ALLOW).summary() == {
@@ -319,7 +287,7 @@ def text(plan: Plan) -> str:
     return json.dumps(plan_document(plan), indent=2)
 
 
-def reordered(value: object) -> object:
+def reordered(value: Json) -> Json:
     """The same value with every dict built in the other order."""
     if isinstance(value, dict):
         return {key: reordered(item) for key, item in reversed(value.items())}

@@ -1,0 +1,1 @@
+"""Measurements of whole commands, each a ratio against something else in the same run."""
