@@ -1,4 +1,4 @@
-"""The least that a plan has to do: compose the YAML, list the pages, decode them, compare names and scopes."""
+"""The least that a plan has to do: compose the YAML, list the pages, decode them, compare the scopes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def write_fleet(folder: Path, agents: int) -> Path:
 def main(config: Path) -> None:
     """Exits with 1 when the live agents are not those of the file."""
     gc.disable()
-    root = yaml.compose(config.read_text(), Loader=yaml.CSafeLoader)
+    root: Any = yaml.compose(config.read_text(), Loader=yaml.CSafeLoader)
     agents = next(value for key, value in root.value if key.value == "agents")
     wanted = {name.value: _scopes(block) for name, block in agents.value}
     live = {agent["name"]: agent["scopes"] for agent in _pages()}

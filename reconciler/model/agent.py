@@ -34,16 +34,17 @@ class LiveAgent:
     metadata: JsonObject = field(default_factory=dict)
     last_used_at: datetime | None = None
     stored_legacy_secrets: tuple[str, ...] = ()
+    # What we remember on this agent; ``None`` when it carries no mark of ours. Read from the metadata once,
+    # because planning asks for it many times.
+    mark: Mark | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mark", Mark.from_json(self.metadata.get(MARK_KEY)))
 
     @property
     def target_scopes(self) -> Scopes:
         """What the scopes will be when nothing more is done: the pending set if one is staged."""
         return self.scopes if self.scopes_pending is None else self.scopes_pending
-
-    @property
-    def mark(self) -> Mark | None:
-        """What we remember on this agent; ``None`` when it carries no mark of ours."""
-        return Mark.from_json(self.metadata.get(MARK_KEY))
 
     @property
     def own_metadata(self) -> JsonObject:

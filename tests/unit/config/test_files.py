@@ -21,8 +21,8 @@ def test_a_missing_file_names_the_nearest_one(tmp_path: Path) -> None:
     assert str(tmp_path / "agents.yaml") in caught.value.hint
 
 
-def test_a_missing_file_beside_a_single_other_one_names_that(tmp_path: Path) -> None:
-    os.chdir(tmp_path)
+def test_a_missing_file_beside_a_single_other_one_names_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     Path("fleet.yaml").write_text(HEAD)
     with pytest.raises(FileMissing) as caught:
         load([Path("x.yaml")])
@@ -82,9 +82,9 @@ def test_a_file_that_is_named_twice_is_read_once(tmp_path: Path) -> None:
     assert desired.position.file.endswith("a.yaml")
 
 
-def test_positions_name_the_file_as_it_was_given(tmp_path: Path) -> None:
+def test_positions_name_the_file_as_it_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.yaml").write_text("version: 2")
-    os.chdir(tmp_path)
+    monkeypatch.chdir(tmp_path)
     (found,) = load([Path("a.yaml")]).diagnostics
     assert str(found.position) == "a.yaml:1:10"
 

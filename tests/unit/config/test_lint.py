@@ -65,7 +65,7 @@ def test_an_agent_without_delivery_is_an_error_that_says_what_an_empty_list_mean
             f"scopes: {{google: [{', '.join(f's{n:04d}' for n in range(1600))}]}}",
             "scopes-too-large",
             5,
-            "12,813 bytes",
+            "12,812 bytes",
         ),
     ],
 )
