@@ -2,7 +2,10 @@
 .DEFAULT_GOAL := help
 .PHONY: help demo test check fix bench clean
 
-PYTHON ?= $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python3)
+# The first interpreter that runs and is new enough; a name on the path alone may be a shim for nothing.
+NEW_ENOUGH := import sys, venv; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13 python3.14; do \
+  if $$python -c '$(NEW_ENOUGH)' >/dev/null 2>&1; then echo $$python; break; fi; done)
 BIN := .venv/bin
 
 help:  ## show this list
@@ -39,7 +42,7 @@ clean:  ## remove the environment and what tools leave behind
 	@touch $@ .venv/demo
 
 .venv/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	@$(or $(PYTHON),false) -c '$(NEW_ENOUGH)' \
 	  || { echo "alter-sync needs Python 3.11 or newer; say which: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv .venv
 	@touch $@
