@@ -24,6 +24,17 @@ alter-sync keeps the managed agents of Alter as your YAML declares them.
   alter-sync apply -c agents.yaml    show it, ask, and do it
 
 All commands: alter-sync --help"""
+EPILOG = """\b
+Examples:
+  alter-sync demo                    the whole story on an embedded Alter, in under a minute
+  alter-sync plan -c agents.yaml     what would change, and why
+  alter-sync apply -c agents.yaml    show it, ask, and do it
+
+\b
+Environment:
+  ALTER_API_KEY     the app's runtime key (alter_rk_…); or --api-key-file
+  ALTER_BASE_URL    where the API is, when it is not https://backend.alterauth.com
+"""
 
 ShowVersion = Annotated[bool, typer.Option("--version", help="Print the version and exit.")]
 
@@ -39,14 +50,15 @@ def build_app() -> typer.Typer:
         pretty_exceptions_show_locals=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    app.callback()(_root)
+    app.callback(epilog=EPILOG)(_root)
     app.command("validate", epilog=validate_command.EPILOG)(validate_command.validate)
     app.command("plan", epilog=plan_command.EPILOG)(plan_command.plan)
     app.command("apply", epilog=apply_command.EPILOG)(apply_command.apply)
     app.command("status", epilog=status_command.EPILOG)(status_command.status)
     app.command("schema", epilog=schema_command.EPILOG)(schema_command.schema)
     app.command("demo", epilog=demo_command.EPILOG)(demo_command.demo)
-    sandbox = typer.Typer(help="The embedded Alter.", no_args_is_help=True, rich_markup_mode=None)
+    sandbox = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+    sandbox.callback(epilog=sandbox_command.EPILOG)(sandbox_command.sandbox)
     sandbox.command("serve", epilog=sandbox_command.SERVE_EPILOG)(sandbox_command.serve)
     sandbox.command("reset", epilog=sandbox_command.RESET_EPILOG)(sandbox_command.reset)
     sandbox.command("advance", epilog=sandbox_command.ADVANCE_EPILOG)(sandbox_command.advance)

@@ -56,13 +56,14 @@ def expand(combined: Combined, findings: Findings) -> Iterator[Flat]:
         loops = entry.data.get("for_each", {})
         if not _placeholders_fit(entry, loops, findings):
             continue
+        own = _layer(entry)
         count = prod(len(values) for values in loops.values())
         generated += count if loops else 0
-        weight += count * (weights[template] + _weight(entry.data))
+        weight += count * (weights[template] + _weight(own.data))
         if generated > MAX_GENERATED or weight > MAX_WEIGHT:
             _refuse_growth(entry, generated, findings)
             return
-        merged = merge(bases[template], _layer(entry))
+        merged = merge(bases[template], own)
         if loops:
             yield from _generated(entry, merged, loops)
         else:

@@ -98,11 +98,14 @@ def _unknown_keys(
     instance: JsonObject, schema: JsonObject, path: Path, *, root: Node, file: str, findings: Findings
 ) -> None:
     allowed = schema["properties"]
-    for key in instance:
-        if key not in allowed:
-            at = position(file, node_at(root, (*path, key), prefers_key=True))
-            hint = findings.suggest(key, allowed, otherwise=f"Allowed here: {listed(allowed)}.")
-            findings.error("unknown-key", f"{dotted(path)} has no key {shown(key)}", at, hint=hint)
+    unknown = [key for key in instance if key not in allowed]
+    for index, key in enumerate(unknown):
+        if findings.is_full:
+            findings.count_errors(len(unknown) - index)
+            return
+        at = position(file, node_at(root, (*path, key), prefers_key=True))
+        hint = findings.suggest(key, allowed, otherwise=f"Allowed here: {listed(allowed)}.")
+        findings.error("unknown-key", f"{dotted(path)} has no key {shown(key)}", at, hint=hint)
 
 
 def _message(keyword: str, value: Json, limit: Json, *, schema: JsonObject, label: str) -> tuple[str, str]:

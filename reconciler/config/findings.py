@@ -14,8 +14,9 @@ MAX_KEPT = 2_000
 MAX_EXCERPT = 160
 MAX_SHOWN = 60
 MAX_PATH = 400
-# difflib is quadratic in the length of words, and a hostile file has many long ones.
-MAX_CANDIDATES = 1_000
+# difflib is slow: quadratic in the length of words, and a hostile file has many long ones.
+MAX_CANDIDATES = 200
+MAX_COMPARISONS = 8_000
 MAX_WORD = 100
 
 # What changes how text looks without being seen: C0 and C1 controls, line separators, bidirectional ones.
@@ -47,7 +48,8 @@ def nearest(word: str, candidates: Iterable[str]) -> str:
     if len(word) > MAX_WORD:
         return ""
     near = [candidate for candidate in candidates if abs(len(candidate) - len(word)) <= 4]
-    folded = {candidate.casefold(): candidate for candidate in sorted(near)[:MAX_CANDIDATES]}
+    near.sort(key=lambda candidate: (candidate[:3] != word[:3], candidate))
+    folded = {candidate.casefold(): candidate for candidate in near[:MAX_CANDIDATES]}
     found = get_close_matches(word.casefold(), folded, n=1, cutoff=0.6)
     return folded[found[0]] if found else ""
 
@@ -66,6 +68,7 @@ class Findings:
         self._found: dict[tuple[str, str, Position | None], Diagnostic] = {}
         self._texts: dict[str, str] = {}
         self._dropped = 0
+        self._comparisons = 0
         self.has_errors = False
 
     def add_text(self, file: str, text: str) -> None:
@@ -81,9 +84,23 @@ class Findings:
         """Adds a warning."""
         self._add("warning", rule, message, position, hint=hint)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether more findings are only counted, so that ``count_errors`` says enough."""
+        return len(self._found) >= MAX_KEPT
+
+    def count_errors(self, count: int) -> None:
+        """Counts errors that nobody will see."""
+        self.has_errors = True
+        self._dropped += count
+
     def suggest(self, word: str, candidates: Iterable[str], *, otherwise: str = "") -> str:
-        """A hint with the nearest match. Costs nothing once nobody would see it."""
-        match = "" if len(self._found) >= MAX_REPORTED else nearest(word, candidates)
+        """A hint with the nearest match. Costs nothing once nobody would see it, and is bounded in all."""
+        match = ""
+        if len(self._found) < MAX_REPORTED and self._comparisons < MAX_COMPARISONS:
+            names = tuple(candidates)
+            self._comparisons += min(len(names), MAX_CANDIDATES)
+            match = nearest(word, names)
         return f'Did you mean "{_visible(match, MAX_SHOWN)}"?' if match else otherwise
 
     def sorted(self) -> tuple[Diagnostic, ...]:

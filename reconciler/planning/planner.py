@@ -135,7 +135,7 @@ def _with_dependent_counts(
         return len(with_dependents({operation.id}, units[operation.agent])) - 1
 
     return tuple(
-        replace(entry, reason=f"{entry.reason} ({count} more operations of this agent wait for it)")
+        replace(entry, reason=f"{entry.reason} (and {count} more of this agent's operations with it)")
         if entry.operation and (count := dependents(entry.operation))
         else entry
         for entry in blocked

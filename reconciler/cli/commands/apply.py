@@ -172,9 +172,8 @@ def _show_outcome(console: Console, outcome: Outcome, *, command: str) -> None:
         from reconciler.reports.terminal import outcome_text
 
         if outcome.operations:
-            console.text(
-                outcome_text(outcome, style=console.style(), verbose=console.is_verbose, command=command)
-            )
+            text = outcome_text(outcome, style=console.style(), verbose=console.is_verbose, command=command)
+            console.text(f"\n{text}")
     else:
         from reconciler.reports.json_document import outcome_document
 

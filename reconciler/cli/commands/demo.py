@@ -67,7 +67,7 @@ def _play(console: Console, *, no_color: bool) -> None:
     act("3. Again: nothing to do", ["plan", "--detailed-exitcode"], ExitCode.OK)
     name = _change_outside()
     console.text(_title(console, f"4. Somebody edits {name!r} by hand: another name, one scope more"))
-    act("5. The plan shows it as drift, the gain first", ["plan", "--detailed-exitcode"], ExitCode.CHANGES)
+    act("5. The plan shows it as drift, field by field", ["plan", "--detailed-exitcode"], ExitCode.CHANGES)
     act("6. Repair it", ["apply", "--yes"], ExitCode.OK)
     act("7. And all is well", ["plan", "--detailed-exitcode"], ExitCode.OK)
     act("8. Who is who, and where their keys are", ["status"], ExitCode.OK)

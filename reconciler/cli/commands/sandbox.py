@@ -16,6 +16,14 @@ from reconciler.errors import ExitCode, FileMissing, UsageError
 if TYPE_CHECKING:
     from reconciler.sandbox import SandboxServer
 
+EXAMPLES = """\
+  alter-sync sandbox serve           point any client at it
+  alter-sync sandbox advance 25h     move its clock
+  alter-sync sandbox reset           forget every agent and key"""
+EPILOG = f"""\b
+Examples:
+{EXAMPLES}
+"""
 SERVE_EPILOG = """\b
 Examples:
   alter-sync sandbox serve                   prints the two variables to export, then serves
@@ -35,7 +43,9 @@ Examples:
 Database = Annotated[
     Path, typer.Option("--database", help="Where the sandbox keeps its state.", metavar="PATH")
 ]
-Port = Annotated[int, typer.Option("--port", help="0 takes any free port.", min=0, max=65535)]
+Port = Annotated[
+    int, typer.Option("--port", help="0 takes any free port.", min=0, max=65535, metavar="PORT")
+]
 KeyFile = Annotated[
     Path | None,
     typer.Option("--key-file", help="Write the key there instead of printing it.", metavar="PATH"),
@@ -45,12 +55,24 @@ Permissions = Annotated[
     typer.Option("--permissions", help="Give a key with only this permission; repeatable.", metavar="NAME"),
 ]
 Latency = Annotated[
-    float, typer.Option("--latency", help="Seconds that every answer takes longer.", min=0, max=60)
+    float,
+    typer.Option(
+        "--latency", help="Seconds that every answer takes longer.", min=0, max=60, metavar="SECONDS"
+    ),
 ]
 RateLimit = Annotated[
-    int | None, typer.Option("--rate-limit", help="Requests a minute for each key; default none.", min=1)
+    int | None,
+    typer.Option("--rate-limit", help="Requests a minute for each key; default none.", min=1, metavar="N"),
 ]
+# The parser shows a metavar of an argument in brackets of its own.
 Duration = Annotated[str, typer.Argument(help="How far, like 90d, 25h, 15m.", metavar="DURATION")]
+
+
+def sandbox(context: typer.Context) -> ExitCode:
+    """The embedded Alter: real HTTP on loopback, its state in one SQLite file, a clock of its own."""
+    if context.invoked_subcommand is None:
+        typer.echo(f"{EXAMPLES}\n\nMore: alter-sync sandbox --help")
+    return ExitCode.OK
 
 
 def serve(

@@ -33,7 +33,7 @@ DESIRED = configuration(
     declared("new", deliver_to=("vault",)), declared("wider", scopes={"s": ["a"]}), declared("still")
 )
 LIVE = (owned("wider"), owned("still"), owned("gone"))
-ALL = ["create_agent:new", "mint_key:new", "revoke_agent:gone", "set_scopes:wider"]
+ALL = ["revoke_agent:gone", "create_agent:new", "mint_key:new", "set_scopes:wider"]
 
 
 def saved(

@@ -25,7 +25,7 @@ def test_an_agent_of_nobody_is_not_adopted_without_a_word() -> None:
     assert not plan.operations
     [refusal] = plan.blocked
     assert (refusal.guard, refusal.allow) == ("unowned", "--allow unowned=alpha")
-    assert refusal.reason.endswith("(1 more operations of this agent wait for it)")
+    assert refusal.reason.endswith("(and 1 more of this agent's operations with it)")
 
 
 def test_an_adopted_agent_becomes_as_declared() -> None:

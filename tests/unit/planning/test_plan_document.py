@@ -58,9 +58,8 @@ def finding_plan() -> Plan:
     agents = (live("former", mark=mark_of(owner="payments")),)
     findings = (Diagnostic("error", "made-up", "with a place", Position("a.yaml", 1, 2), "a hint"),)
     desired = configuration(expired, former_owners=("payments",))
-    return make_plan(
-        desired, LiveState(agents), now=NOW, options=PlanOptions("1", allow=allowing("freeze")), findings=findings
-    )  # fmt: skip
+    options = PlanOptions("1", allow=allowing("freeze"))
+    return make_plan(desired, LiveState(agents), now=NOW, options=options, findings=findings)
 
 
 def plans() -> Iterator[Plan]:

@@ -198,7 +198,7 @@ def test_nothing_of_a_replacement_is_done_when_its_revocation_is_refused() -> No
     assert plan.replaced == ()
     [refusal] = plan.blocked
     assert refusal.guard == "revoke-in-use"
-    assert refusal.reason.endswith("(2 more operations of this agent wait for it)")
+    assert refusal.reason.endswith("(and 2 more of this agent's operations with it)")
 
 
 def test_an_agent_is_not_revoked_when_its_successor_may_not_be_created() -> None:
@@ -207,7 +207,7 @@ def test_an_agent_is_not_revoked_when_its_successor_may_not_be_created() -> None
     plan = planned(careful, old_type(), allow=("replace",))
     assert not plan.operations
     assert refused_ids(plan) == {("sensitive-scopes", "create_agent:alpha")}
-    assert plan.blocked[0].reason.endswith("(2 more operations of this agent wait for it)")
+    assert plan.blocked[0].reason.endswith("(and 2 more of this agent's operations with it)")
     assert planned(careful, old_type(), allow=("replace", "sensitive-scopes")).replaced == ("alpha",)
 
 
