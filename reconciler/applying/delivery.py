@@ -38,12 +38,31 @@ _LONGEST_RATE_LIMIT_WAIT_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """A finished delivery: the agent afterwards, the key, and keys that nobody holds and are still live."""
+    """A finished delivery: the agent afterwards, the key, and keys that nobody holds and are still live.
+
+    ``may_grow``: the answer to a mint was lost, and the list of keys did not show what came of it. It may have
+    been an old list, or the request is still on its way; so the claim has to stay for the next run to look.
+    """
 
     live: LiveAgent
     key_id: KeyId
-    lost: tuple[KeyId, ...]
     detail: str
+    lost: tuple[KeyId, ...] = ()
+    may_grow: bool = False
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing is left to retire, so that the claim may go."""
+        return not self.lost and not self.may_grow
+
+
+@dataclass(frozen=True, slots=True)
+class _Mint:
+    """A key with its plaintext, and what became of the attempts before it (see ``Handover``)."""
+
+    minted: MintedKey
+    lost: tuple[KeyId, ...] = ()
+    may_grow: bool = False
 
 
 def probe_sinks(context: RunContext, agent: DesiredAgent) -> None:
@@ -56,10 +75,11 @@ def hand_over_first_key(
     context: RunContext, agent: DesiredAgent, live: LiveAgent, minted: MintedKey
 ) -> Handover:
     """Delivers the key that came with a create. A replayed create has lost it: then another is minted."""
-    if minted.plaintext is None:
-        lost = (minted.key_id,)
-        return mint_and_hand_over(context, agent, live, known=lost, lost=lost, keep_claim=True)
-    return _deliver_and_record(context, agent, live, minted=minted, lost=(), keep_claim=False)
+    if minted.plaintext is not None:
+        return _deliver_and_record(context, agent, live, _Mint(minted), keep_claim=False)
+    mint = _mint(context, live, known=(minted.key_id,))
+    mint = replace(mint, lost=(minted.key_id, *mint.lost))
+    return _deliver_and_record(context, agent, live, mint, keep_claim=True)
 
 
 def finish_unfinished(context: RunContext, agent: DesiredAgent, live: LiveAgent) -> Handover:
@@ -71,39 +91,22 @@ def finish_unfinished(context: RunContext, agent: DesiredAgent, live: LiveAgent)
     held = _held_by_all_sinks(context, agent, keys)
     if held is not None:
         after = record_delivery(context, live, _delivered(context, agent, held), keep_claim=True)
-        return Handover(after, held, (), f"recorded key {held}, which every sink holds already")
-    known = [key.key_id for key in keys]
-    return mint_and_hand_over(context, agent, live, known=known, lost=(), keep_claim=True)
+        return Handover(after, held, f"recorded key {held}, which every sink holds already")
+    mint = _mint(context, live, known=[key.key_id for key in keys])
+    return _deliver_and_record(context, agent, live, mint, keep_claim=True)
 
 
-def mint_and_hand_over(
-    context: RunContext,
-    agent: DesiredAgent,
-    live: LiveAgent,
-    *,
-    known: Collection[KeyId],
-    lost: Sequence[KeyId],
-    keep_claim: bool,
-) -> Handover:
-    """Mints a key and delivers it. ``known`` are the keys there before, ``lost`` those nobody holds."""
-    minted, orphans = _mint(context, live, known)
-    lost = (*lost, *orphans)
-    keep_claim = keep_claim or bool(lost)
-    return _deliver_and_record(context, agent, live, minted=minted, lost=lost, keep_claim=keep_claim)
-
-
-def _mint(
-    context: RunContext, live: LiveAgent, known: Collection[KeyId]
-) -> tuple[MintedKey, tuple[KeyId, ...]]:
-    """A key with its plaintext, and the keys of attempts whose answers were lost and that are live still."""
-    seen, orphans = set(known), list[KeyId]()
+def _mint(context: RunContext, live: LiveAgent, *, known: Collection[KeyId]) -> _Mint:
+    """Mints, a few times if answers are lost. ``known`` are the keys that were there before."""
+    seen, lost, may_grow = set(known), list[KeyId](), False
     for attempt in range(_MINT_ATTEMPTS):
         try:
             minted = context.api.mint_key(live.id)
         except _OUTCOME_UNKNOWN as error:
             fresh = [key for key in context.api.list_keys(live.id) if key.is_live and key.key_id not in seen]
             seen |= {key.key_id for key in fresh}
-            orphans += _revoke_lost(context, live, fresh)
+            may_grow = may_grow or not (fresh or isinstance(error, RateLimited))
+            lost += _revoke_lost(context, live, fresh)
             if attempt == _MINT_ATTEMPTS - 1:
                 raise
             if isinstance(error, RateLimited):
@@ -111,7 +114,7 @@ def _mint(
                 context.clock.sleep(min(wait, _LONGEST_RATE_LIMIT_WAIT_SECONDS))
             continue
         if minted.plaintext is not None:
-            return minted, tuple(orphans)
+            return _Mint(minted, tuple(lost), may_grow)
         raise BadAnswer(f"agent {live.name!r}: a key was minted but its plaintext is not in the answer")
     raise AssertionError("the loop returns or raises")
 
@@ -127,14 +130,9 @@ def _revoke_lost(context: RunContext, live: LiveAgent, keys: Sequence[AgentKey])
 
 
 def _deliver_and_record(
-    context: RunContext,
-    agent: DesiredAgent,
-    live: LiveAgent,
-    *,
-    minted: MintedKey,
-    lost: tuple[KeyId, ...],
-    keep_claim: bool,
+    context: RunContext, agent: DesiredAgent, live: LiveAgent, mint: _Mint, *, keep_claim: bool
 ) -> Handover:
+    minted = mint.minted
     try:
         for sink in context.sinks_of(agent):
             _deliver(context, agent, sink, minted)

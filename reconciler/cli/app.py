@@ -17,18 +17,18 @@ from reconciler.errors import ExitCode
 
 # The bare command shows these and not the whole help: a newcomer needs a first step, not a reference.
 EXAMPLES = """\
+  alter-sync demo                    the whole story on an embedded Alter, in under a minute
+  alter-sync plan -c agents.yaml     what would change, and why
+  alter-sync apply -c agents.yaml    show it, ask, and do it"""
+FIRST_STEPS = f"""\
 alter-sync keeps the managed agents of Alter as your YAML declares them.
 
-  alter-sync demo                    the whole story on an embedded Alter, in under a minute
-  alter-sync plan -c agents.yaml     what would change, and why
-  alter-sync apply -c agents.yaml    show it, ask, and do it
+{EXAMPLES}
 
 All commands: alter-sync --help"""
-EPILOG = """\b
+EPILOG = f"""\b
 Examples:
-  alter-sync demo                    the whole story on an embedded Alter, in under a minute
-  alter-sync plan -c agents.yaml     what would change, and why
-  alter-sync apply -c agents.yaml    show it, ask, and do it
+{EXAMPLES}
 
 \b
 Environment:
@@ -73,5 +73,5 @@ def _root(context: typer.Context, version: ShowVersion = False) -> ExitCode:
         typer.echo(f"alter-sync {tool_version()}")
         raise typer.Exit
     if context.invoked_subcommand is None:
-        typer.echo(EXAMPLES)
+        typer.echo(FIRST_STEPS)
     return ExitCode.OK

@@ -57,7 +57,9 @@ class Console:
         from reconciler.reports.json_document import dump, select_fields
 
         chosen = select_fields(document, self.fields) if self.fields else document
-        _write(sys.stdout, dump(chosen, "jsonl" if self.output is OutputFormat.JSONL else "json"))
+        text = dump(chosen, "jsonl" if self.output is OutputFormat.JSONL else "json")
+        if text:  # no rows are no lines, not an empty one
+            _write(sys.stdout, text)
 
     def say(self, text: str) -> None:
         """A message on stderr, unless the user wants quiet."""

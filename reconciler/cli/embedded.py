@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +16,8 @@ from reconciler.model.secret import Secret
 if TYPE_CHECKING:
     from reconciler.ports import Clock
     from reconciler.sandbox import SandboxServer
+
+_SQLITE = b"SQLite format 3\0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +60,29 @@ def make_server(
             f"the sandbox needs a package that is not installed: {error.name}",
             hint="pip install 'alter-sync[sandbox]'",
         ) from error
-    database.parent.mkdir(parents=True, exist_ok=True)
+    _check_database(database)
     settings = SandboxSettings(latency_seconds=latency_seconds, rate_limit_per_minute=rate_limit_per_minute)
     return SandboxServer(database, port=port, settings=settings)
+
+
+@contextmanager
+def closing_database(server: SandboxServer) -> Iterator[SandboxServer]:
+    """A sandbox that is looked into, or that serves by itself."""
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def check_permissions(names: Iterable[str]) -> None:
+    """Refuses a permission that Alter does not have: a key with it could do nothing."""
+    from reconciler.cli.wiring import nearest
+    from reconciler.sandbox.catalog import APP_PERMISSIONS
+
+    for name in names:
+        if name not in APP_PERMISSIONS:
+            hint = nearest(name, APP_PERMISSIONS) or "permissions are: " + ", ".join(APP_PERMISSIONS)
+            raise UsageError(f"--permissions {name}: there is no such permission", hint=hint)
 
 
 @contextmanager
@@ -68,3 +90,16 @@ def running_sandbox(database: Path) -> Iterator[RunningSandbox]:
     """The sandbox, on a free loopback port, as long as this is open."""
     with make_server(database) as server:
         yield RunningSandbox(server, server.base_url, Secret(server.app_key()), SandboxClock(server))
+
+
+def _check_database(path: Path) -> None:
+    """Makes the folder, and refuses a file that something else wrote."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab+") as file:
+            file.seek(0)
+            is_database = file.read(len(_SQLITE)) in (b"", _SQLITE)
+    except OSError as error:
+        raise UsageError(f"the sandbox cannot be kept in {path}: {error.strerror}") from error
+    if not is_database:
+        raise UsageError(f"{path} is not a sandbox: another program wrote it", hint="name another file")

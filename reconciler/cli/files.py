@@ -11,6 +11,7 @@ from typing import Any
 from reconciler.errors import FileMissing, UsageError
 
 _LARGEST_PLAN_BYTES = 256 * 1024 * 1024
+_AGAIN = "make a new one with `alter-sync plan --save`"
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -18,9 +19,13 @@ def write_whole(path: Path, text: str) -> None:
     try:
         with NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
             file.write(text if text.endswith("\n") else text + "\n")
-        os.replace(file.name, path)
+        try:
+            os.replace(file.name, path)
+        except OSError:
+            os.unlink(file.name)
+            raise
     except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror or type(error).__name__}") from error
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def read_plan_file(path: Path) -> Any:
@@ -35,8 +40,12 @@ def read_plan_file(path: Path) -> Any:
         raise FileMissing(
             f"there is no plan file {path}", hint="write one with `alter-sync plan --save`"
         ) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"{path} is not a plan: {type(error).__name__}") from error
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        is_yaml = path.suffix in {".yaml", ".yml"}
+        hint = f"a configuration is named with -c {path}" if is_yaml else _AGAIN
+        raise UsageError(f"{path} is not a plan: it is not JSON", hint=hint) from error
     import jsonschema_rs
 
     fault = next(iter(jsonschema_rs.validator_for(schema_document("plan")).iter_errors(document)), None)
@@ -44,6 +53,6 @@ def read_plan_file(path: Path) -> Any:
         where = "/".join(str(step) for step in fault.instance_path) or "the top"
         raise UsageError(
             f"{path} is not a plan of this version: at {where}: {fault.message[:200]}",
-            hint="make a new one with `alter-sync plan --save`",
+            hint=_AGAIN,
         )
     return document

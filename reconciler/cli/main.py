@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from itertools import pairwise
 
 from reconciler.cli.app import build_app
@@ -15,6 +16,10 @@ from reconciler.errors import AlterSyncError, ExitCode, UsageError
 
 def main() -> None:
     """What the ``alter-sync`` script calls."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A terminal that knows no "→" gets a question mark, and not a failure after the work is done.
+            stream.reconfigure(errors="replace")
     sys.exit(run(sys.argv[1:]))
 
 

@@ -59,7 +59,9 @@ ApiKeyFile = Annotated[
 NoColor = Annotated[bool, typer.Option("--no-color", help="No colours, also on a terminal.")]
 NoInput = Annotated[bool, typer.Option("--no-input", help="Never ask; fail where an answer is needed.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only data and errors.")]
-Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more; -vv even more.")]
+Verbose = Annotated[
+    int, typer.Option("--verbose", "-v", count=True, help="Say more; -vv even more.", show_default=False)
+]
 
 
 def make_console(

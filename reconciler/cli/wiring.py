@@ -21,6 +21,7 @@ from reconciler.model.diagnostic import Diagnostic
 from reconciler.model.secret import Secret
 
 if TYPE_CHECKING:
+    from reconciler.alter.retry import ApiEvent
     from reconciler.alter.sdk_plane import SdkPlane
     from reconciler.model.plan import Plan
     from reconciler.planning.facts import Allowances
@@ -104,7 +105,7 @@ def open_session(console: Console, source: Source, *, parallelism: int = 8) -> I
             owner=desired.owner,
             clock=SystemClock(),
             parallelism=parallelism,
-            on_event=lambda event: console.say(str(event)) if console.is_verbose else None,
+            on_event=lambda event: _tell(console, event),
         ) as api,
     ):
         yield Session(desired, configuration.findings, base_url, api, clock)
@@ -208,14 +209,22 @@ def _api_key(source: Source, desired: Desired) -> Secret:
     return Secret(text)
 
 
+def _tell(console: Console, event: ApiEvent) -> None:
+    if console.is_verbose or event.attempt >= 3:  # one hiccup is nobody's business, a long wait is
+        what = f"{event.route}: {event.reason}, trying again" if event.attempt else "rate limit: going on"
+        console.say(f"{what} in {event.wait_seconds:.1f} s")
+
+
 def _read_key_file(path: Path) -> str:
     try:
         with path.open(encoding="ascii") as file:
             return file.read(_LARGEST_KEY_FILE_BYTES).strip()
     except FileNotFoundError as error:
         raise FileMissing(f"there is no API key file {path}", hint="check --api-key-file") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"the API key file {path} cannot be read: {type(error).__name__}") from error
+    except OSError as error:
+        raise UsageError(f"the API key file {path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"the API key file {path} holds something else than a key") from error
 
 
 def _catalogue_findings(console: Console, session: Session) -> tuple[Diagnostic, ...]:

@@ -116,8 +116,7 @@ class AgentBuilder:
             return None
         key = json.dumps(layers, sort_keys=True)
         if key not in self.rotations:
-            policies = {name: entry.data for name, entry in self.combined.policies.items()}
-            fields = rotation_fields(layers, policies)
+            fields = rotation_fields(layers, self.combined.policies)
             self.rotations[key] = None if fields is None else rotation_policy(fields)
             if fields is not None and isinstance(layers[-1], dict) and not overlap_fits(fields):
                 low, high = fields.get("min_overlap", "24h"), fields.get("max_overlap", "14d")

@@ -36,8 +36,6 @@ class Entry:
 
     def place(self, *path: str | int, prefers_key: bool = False) -> Position:
         """The position of something inside, or of the nearest thing above it."""
-        if prefers_key and not path:
-            return self.at
         return position(self.file, node_at(self.node, path, prefers_key=prefers_key))
 
 

@@ -9,7 +9,7 @@ from itertools import product
 from math import prod
 
 from reconciler.config.combine import Combined, Entry
-from reconciler.config.findings import Findings, listed, shown
+from reconciler.config.findings import Findings, shown
 from reconciler.config.nodes import Table, position
 from reconciler.model.diagnostic import Position
 from reconciler.model.values import Json, JsonObject
@@ -147,8 +147,7 @@ def _without_nulls(value: Json) -> Json:
 def _placeholders_fit(entry: Entry, loops: JsonObject, findings: Findings) -> bool:
     used = set(_PLACEHOLDER.findall(entry.name))
     for name in sorted(used - loops.keys()):
-        otherwise = f"Variables here: {listed(loops)}." if loops else "Declare it with for_each."
-        hint = findings.suggest(name, loops, otherwise=otherwise)
+        hint = findings.suggest(name, loops, listing="Variables here", otherwise="Declare it with for_each.")
         findings.error(
             "unknown-placeholder", f"for_each declares no variable {shown(name)}", entry.at, hint=hint
         )
@@ -198,9 +197,8 @@ def _weight(value: Json) -> int:
 
 def _refuse_template(name: str, entry: Entry, combined: Combined, *, findings: Findings) -> None:
     if not combined.is_broken("templates", name):
-        known = combined.templates
-        otherwise = f"There are: {listed(known)}." if known else "There are none: add `templates`."
-        hint = findings.suggest(name, known, otherwise=otherwise)
+        otherwise = "There are none: add `templates`."
+        hint = findings.suggest(name, combined.templates, listing="There are", otherwise=otherwise)
         findings.error(
             "unknown-template", f"there is no template {shown(name)}", entry.place("template"), hint=hint
         )

@@ -104,7 +104,7 @@ def _unknown_keys(
             findings.count_errors(len(unknown) - index)
             return
         at = position(file, node_at(root, (*path, key), prefers_key=True))
-        hint = findings.suggest(key, allowed, otherwise=f"Allowed here: {listed(allowed)}.")
+        hint = findings.suggest(key, allowed, listing="Allowed here")
         findings.error("unknown-key", f"{dotted(path)} has no key {shown(key)}", at, hint=hint)
 
 

@@ -28,7 +28,7 @@ def config_files(paths: Sequence[Path]) -> tuple[Path, ...]:
     found: dict[Path, Path] = {}
     for path in paths:
         for file in _files_of(path):
-            real = _resolved(file)
+            real = file.resolve()
             found[real] = min(found.get(real, file), file, key=str)
     return tuple(sorted(found.values(), key=str))
 
@@ -65,7 +65,7 @@ def _files_of(path: Path) -> list[Path]:
             if not inside:
                 raise UsageError(
                     f"the folder {name} holds no *.yaml or *.yml",
-                    hint="Write a first configuration with `alter-sync init`, or name another folder.",
+                    hint="Name another folder with --config; `alter-sync demo --keep demo` shows a first one.",
                 )
             return inside
         if path.is_file():
@@ -85,14 +85,7 @@ def _missing_hint(path: Path) -> str:
     match = nearest(path.name, nearby) or (min(nearby) if len(nearby) == 1 else "")
     if match:
         return f"Did you mean {shown(str(nearby[match]), limit=MAX_PATH)}?"
-    return "Write a first configuration with `alter-sync init`, or name another file with --config."
-
-
-def _resolved(file: Path) -> Path:
-    try:
-        return file.resolve()
-    except (OSError, RuntimeError):
-        return file
+    return "Name another file with --config; `alter-sync demo --keep demo` writes a first one."
 
 
 def _decoded(raw: bytes, file: str, findings: Findings) -> str | None:

@@ -48,7 +48,7 @@ def nearest(word: str, candidates: Iterable[str]) -> str:
     if len(word) > MAX_WORD:
         return ""
     near = [candidate for candidate in candidates if abs(len(candidate) - len(word)) <= 4]
-    near.sort(key=lambda candidate: (candidate[:3] != word[:3], candidate))
+    near.sort(key=lambda one: (one[:3] != word[:3], abs(len(one) - len(word)), one))
     folded = {candidate.casefold(): candidate for candidate in near[:MAX_CANDIDATES]}
     found = get_close_matches(word.casefold(), folded, n=1, cutoff=0.6)
     return folded[found[0]] if found else ""
@@ -94,14 +94,20 @@ class Findings:
         self.has_errors = True
         self._dropped += count
 
-    def suggest(self, word: str, candidates: Iterable[str], *, otherwise: str = "") -> str:
-        """A hint with the nearest match. Costs nothing once nobody would see it, and is bounded in all."""
-        match = ""
-        if len(self._found) < MAX_REPORTED and self._comparisons < MAX_COMPARISONS:
-            names = tuple(candidates)
+    def suggest(self, word: str, candidates: Iterable[str], *, listing: str = "", otherwise: str = "") -> str:
+        """A hint: the nearest match, or with ``listing`` in front all there are, or what to do otherwise.
+
+        Costs nothing once nobody would see it, and is bounded in all.
+        """
+        if len(self._found) >= MAX_REPORTED:
+            return otherwise
+        names, match = tuple(candidates), ""
+        if self._comparisons < MAX_COMPARISONS:
             self._comparisons += min(len(names), MAX_CANDIDATES)
             match = nearest(word, names)
-        return f'Did you mean "{_visible(match, MAX_SHOWN)}"?' if match else otherwise
+        if match:
+            return f'Did you mean "{_visible(match, MAX_SHOWN)}"?'
+        return f"{listing}: {listed(names)}." if listing and names else otherwise
 
     def sorted(self) -> tuple[Diagnostic, ...]:
         """All findings in order of position. Of too many, the first errors and a count."""
@@ -124,7 +130,8 @@ class Findings:
         key = (rule, message, position)
         if key in self._found:
             return
-        if len(self._found) < MAX_KEPT:
+        # Warnings leave room for the errors that may follow: without those nobody knows what to change.
+        if len(self._found) < (MAX_KEPT if severity == "error" else MAX_KEPT // 2):
             self._found[key] = Diagnostic(severity, rule, message, position, hint)
         else:
             self._dropped += 1

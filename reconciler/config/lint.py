@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from reconciler.config.combine import Combined, Entry
-from reconciler.config.findings import Findings, listed, shown
+from reconciler.config.findings import Findings, shown
 from reconciler.config.times import parse_duration, parse_moment, written
 from reconciler.model.mark import MARK_KEY
 from reconciler.model.scopes import LEGACY_PROVIDER, SLUGS_PROVIDER
@@ -79,8 +79,8 @@ def _lint_rotation(entry: Entry, combined: Combined, findings: Findings) -> None
     path = ("rotation", "policy") if isinstance(rotation, dict) else ("rotation",)
     known: Mapping[str, Entry] = combined.policies
     if name is not None and name not in known and not combined.is_broken("rotation_policies", name):
-        otherwise = f"There are: {listed(known)}." if known else "There are none: add `rotation_policies`."
-        hint = findings.suggest(name, known, otherwise=otherwise)
+        otherwise = "There are none: add `rotation_policies`."
+        hint = findings.suggest(name, known, listing="There are", otherwise=otherwise)
         findings.error(
             "unknown-policy", f"there is no rotation policy {shown(name)}", entry.place(*path), hint=hint
         )

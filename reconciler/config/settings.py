@@ -14,7 +14,7 @@ from reconciler.model.desired import CountLimit, FreezeWindow, GuardSettings, Ro
 from reconciler.model.values import Json, JsonObject
 
 
-def rotation_fields(layers: Iterable[Json], policies: Mapping[str, JsonObject]) -> JsonObject | None:
+def rotation_fields(layers: Iterable[Json], policies: Mapping[str, Entry]) -> JsonObject | None:
     """Folds the layers of one agent's ``rotation``: a name starts anew, a mapping overrides.
 
     ``None`` when a layer names a policy that does not exist, which ``lint`` reports.
@@ -25,7 +25,7 @@ def rotation_fields(layers: Iterable[Json], policies: Mapping[str, JsonObject]) 
         if own.get("policy") is not None:
             if own["policy"] not in policies:
                 return None
-            fields = policies[own["policy"]]
+            fields = policies[own["policy"]].data
         merged = {**fields, **own}
         fields = {key: value for key, value in merged.items() if value is not None and key != "policy"}
     return fields

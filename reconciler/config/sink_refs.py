@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 from reconciler.config.combine import Combined, Entry
-from reconciler.config.findings import Findings, listed, shown
+from reconciler.config.findings import Findings, shown
 from reconciler.config.lint import lint_duration
 from reconciler.config.times import written
 from reconciler.model.agent import AgentName
@@ -53,8 +53,8 @@ def check_delivery(
                 hint = f"This version delivers to {' and '.join(sorted(AVAILABLE_TYPES))}."
                 findings.error("unavailable-sink", message, at, hint=hint)
         elif not combined.is_broken("sinks", name):
-            otherwise = f"There are: {listed(sinks)}." if sinks else "There are none: add `sinks`."
-            hint = findings.suggest(name, sinks, otherwise=otherwise)
+            otherwise = "There are none: add `sinks`."
+            hint = findings.suggest(name, sinks, listing="There are", otherwise=otherwise)
             findings.error("unknown-sink", f"there is no sink {shown(name)}", at, hint=hint)
 
 

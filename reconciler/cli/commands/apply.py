@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,10 +12,10 @@ import typer
 
 from reconciler.cli import options as opt
 from reconciler.cli.boundary import guarded
-from reconciler.cli.commands.plan import show_plan
+from reconciler.cli.commands.plan import plan_as_text, show_plan
 from reconciler.cli.console import Console, OutputFormat
 from reconciler.cli.wiring import Session, Source, open_session, open_sinks, parse_allowances, plan_session
-from reconciler.errors import ExitCode, UsageError
+from reconciler.errors import AlterSyncError, ExitCode, UsageError
 
 if TYPE_CHECKING:
     from reconciler.model.outcome import Outcome
@@ -93,18 +93,32 @@ def apply(
 
 
 def _apply(console: Console, request: Request) -> ExitCode:
+    _check_fields(console)
     with open_session(console, request.source, parallelism=request.parallelism) as session:
         plan, allow = _plan_to_apply(console, session, request)
         if console.is_table:
             show_plan(console, plan, command=request.source.apply_command(), advise=False)
-        if plan.has_changes and not request.yes and not _agreed(console, session, plan):
-            console.alarm("nothing was changed")
-            return ExitCode.ERROR
+        if plan.has_changes and not request.yes:
+            _ask(console, session, plan, command=request.source.apply_command())
         outcome = _carry_out(console, session, plan, allow=allow, request=request)
         if console.is_verbose:
-            console.say(str(session.api.stats()))
+            cost = session.api.stats()
+            console.say(
+                f"{cost.requests} requests, {cost.retries} retries, {cost.waited_seconds:.1f} s waited"
+            )
     _show_outcome(console, outcome, command=request.source.apply_command())
     return outcome.exit_code()
+
+
+def _check_fields(console: Console) -> None:
+    """Refuses a field that no outcome has while nothing is done yet, not when only printing is left."""
+    if console.fields:
+        from reconciler.model.agent import AgentName
+        from reconciler.model.outcome import OperationOutcome, Outcome
+        from reconciler.reports.json_document import outcome_document, select_fields
+
+        row = OperationOutcome("", "create_agent", AgentName(""), "done")
+        select_fields(outcome_document(Outcome("", "", (row,))), console.fields)
 
 
 def _plan_to_apply(console: Console, session: Session, request: Request) -> tuple[Plan, Allowances]:
@@ -122,7 +136,8 @@ def _plan_to_apply(console: Console, session: Session, request: Request) -> tupl
     return refreshed(saved, current), allow
 
 
-def _agreed(console: Console, session: Session, plan: Plan) -> bool:
+def _ask(console: Console, session: Session, plan: Plan, *, command: str) -> None:
+    """Comes back after a yes, and after nothing else."""
     if not console.can_ask():
         raise UsageError(
             "apply asks before it changes anything, and there is nobody to answer",
@@ -130,7 +145,10 @@ def _agreed(console: Console, session: Session, plan: Plan) -> bool:
         )
     count = len(plan.operations)
     where = f"{session.desired.app.name} at {session.base_url}"
-    return console.confirms(f"Carry out {count} operation{'s' if count != 1 else ''} on {where}?")
+    if not console.is_table:  # stdout is for a program, but whoever is asked has to see what about
+        console.alarm(plan_as_text(console, plan, command=command, advise=False, stream=sys.stderr))
+    if not console.confirms(f"Carry out {count} operation{'s' if count != 1 else ''} on {where}?"):
+        raise AlterSyncError("nothing was changed: the answer was no", code="declined")
 
 
 def _carry_out(
@@ -164,7 +182,7 @@ def _carry_out(
     finally:
         end_run(run)
     unfinished = any(operation.status != "done" for operation in outcome.operations)
-    return replace(outcome, resume=_resume_command(request) if unfinished else "")
+    return replace(outcome, resume=_resume_command(request, plan) if unfinished else "")
 
 
 def _show_outcome(console: Console, outcome: Outcome, *, command: str) -> None:
@@ -180,8 +198,8 @@ def _show_outcome(console: Console, outcome: Outcome, *, command: str) -> None:
         console.document(outcome_document(outcome))
 
 
-def _resume_command(request: Request) -> str:
+def _resume_command(request: Request, plan: Plan) -> str:
     """The command that goes on. A saved plan is stale once part of it is done, so it plans anew."""
-    flags = [word for name in request.targets for word in ("--target", name)]
-    flags += [word for text in request.allow.as_texts() for word in ("--allow", text)]
-    return " ".join([request.source.apply_command(), *map(shlex.quote, flags)])
+    from reconciler.reports.advice import apply_command
+
+    return apply_command(request.source.apply_command(), targets=plan.targets, allowed=plan.allowed)

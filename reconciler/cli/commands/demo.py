@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ import typer
 from reconciler.cli import options as opt
 from reconciler.cli.boundary import guarded
 from reconciler.cli.console import Console
-from reconciler.errors import AlterSyncError, ExitCode, FileMissing
+from reconciler.errors import AlterSyncError, ExitCode, FileMissing, UsageError
 
 EPILOG = """\b
 Examples:
@@ -49,7 +50,7 @@ def demo(keep: Keep = None, config: Example = None, no_color: opt.NoColor = Fals
             shutil.copyfile(source, folder / "agents.yaml")
             _play(console, no_color=no_color)
             if keep is not None:
-                console.text(f"\nLook around: cd {keep} && alter-sync status --sandbox")
+                console.text(f"\nLook around: cd {shlex.quote(str(keep))} && alter-sync status --sandbox")
         return ExitCode.OK
 
     return guarded(console, action)
@@ -120,6 +121,15 @@ def _example() -> Path:
     return packaged if packaged.exists() else Path(__file__).parents[3] / "examples" / "agents.yaml"
 
 
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError as error:
+        raise UsageError(f"{folder} is there already", hint="name a new folder with --keep") from error
+    except OSError as error:
+        raise UsageError(f"the folder {folder} cannot be made: {error.strerror}") from error
+
+
 @contextmanager
 def _stage(keep: Path | None) -> Iterator[Path]:
     """An empty folder to play in, as the working directory."""
@@ -127,7 +137,7 @@ def _stage(keep: Path | None) -> Iterator[Path]:
     with TemporaryDirectory(prefix="alter-sync-demo-") as temporary:
         folder = Path(temporary) if keep is None else keep.resolve()
         if keep is not None:
-            folder.mkdir(parents=True)
+            _make(folder)
         os.chdir(folder)
         try:
             yield folder

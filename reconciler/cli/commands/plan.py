@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
@@ -60,10 +61,13 @@ def plan(
         allowances = parse_allowances(allow)
         with open_session(console, source) as session:
             made = plan_session(console, session, targets=target, allow=allowances)
-        show_plan(console, made, command=source.apply_command())
+        # First, so that data on stdout is never followed by a failure.
         if save is not None:
             save_plan(save, made)
-            console.say(f"plan saved to {save}; carry it out with: alter-sync apply {save}")
+        show_plan(console, made, command=source.apply_command())
+        if save is not None:
+            command = f"{source.apply_command()} {shlex.quote(str(save))}"
+            console.say(f"plan saved to {save}; carry it out with: {command}")
         if made.blocked:
             return ExitCode.REFUSED
         return ExitCode.CHANGES if detailed_exitcode and made.has_changes else ExitCode.OK
@@ -74,22 +78,27 @@ def plan(
 def show_plan(console: Console, plan: Plan, *, command: str, advise: bool = True) -> None:
     """Writes a plan to stdout in the chosen format. ``command`` is how to call apply on it."""
     if console.is_table:
-        from reconciler.reports.terminal import plan_text
-
-        console.text(
-            plan_text(
-                plan,
-                style=console.style(),
-                width=console.width(),
-                verbose=console.is_verbose,
-                command=command,
-                advise=advise,
-            )
-        )
+        console.text(plan_as_text(console, plan, command=command, advise=advise))
     else:
         from reconciler.planning.plan_document import plan_document
 
         console.document(plan_document(plan))
+
+
+def plan_as_text(
+    console: Console, plan: Plan, *, command: str, advise: bool = True, stream: TextIO | None = None
+) -> str:
+    """A plan for people, coloured as fits the stream that it is for; without one, stdout."""
+    from reconciler.reports.terminal import plan_text
+
+    return plan_text(
+        plan,
+        style=console.style(stream),
+        width=console.width(),
+        verbose=console.is_verbose,
+        command=command,
+        advise=advise,
+    )
 
 
 def save_plan(path: Path, plan: Plan) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,9 +45,7 @@ Examples:
 Database = Annotated[
     Path, typer.Option("--database", help="Where the sandbox keeps its state.", metavar="PATH")
 ]
-Port = Annotated[
-    int, typer.Option("--port", help="0 takes any free port.", min=0, max=65535, metavar="PORT")
-]
+Port = Annotated[int, typer.Option("--port", help="0 takes any free port.", min=0, max=65535, metavar="PORT")]
 KeyFile = Annotated[
     Path | None,
     typer.Option("--key-file", help="Write the key there instead of printing it.", metavar="PATH"),
@@ -64,7 +64,6 @@ RateLimit = Annotated[
     int | None,
     typer.Option("--rate-limit", help="Requests a minute for each key; default none.", min=1, metavar="N"),
 ]
-# The parser shows a metavar of an argument in brackets of its own.
 Duration = Annotated[str, typer.Argument(help="How far, like 90d, 25h, 15m.", metavar="DURATION")]
 
 
@@ -92,10 +91,7 @@ def serve(
     console = opt.make_console(no_color=no_color)
 
     def action() -> ExitCode:
-        from reconciler.cli.embedded import make_server
-
-        server = make_server(database, port=port, latency_seconds=latency, rate_limit_per_minute=rate_limit)
-        key = server.create_app_key(permissions) if permissions else server.app_key()
+        from reconciler.cli.embedded import check_permissions, closing_database, make_server
 
         def announce() -> None:
             console.text(f"export ALTER_BASE_URL={server.base_url}")
@@ -105,12 +101,17 @@ def serve(
                 console.text(f"# the key is in {shlex.quote(str(key_file))}: use --api-key-file")
             console.say(f"serving {database}; Ctrl-C ends it")
 
-        if key_file is not None:
-            _write_key(key_file, key)
-        try:
-            server.run_forever(on_listening=announce)
-        except OSError as error:
-            raise UsageError(f"port {port} cannot be used: {error.strerror}", hint="use --port 0") from error
+        server = make_server(database, port=port, latency_seconds=latency, rate_limit_per_minute=rate_limit)
+        with closing_database(server):
+            check_permissions(permissions)
+            key = server.create_app_key(permissions) if permissions else server.app_key()
+            if key_file is not None:
+                _write_key(key_file, key)
+            try:
+                server.run_forever(on_listening=announce)
+            except OSError as error:
+                what = f"port {port} cannot be used: {error.strerror}"
+                raise UsageError(what, hint="use --port 0") from error
         return ExitCode.OK
 
     return guarded(console, action)
@@ -121,7 +122,8 @@ def reset(database: Database = opt.DEFAULT_SANDBOX) -> ExitCode:
     console = opt.make_console()
 
     def action() -> ExitCode:
-        _existing(database).store.reset()
+        with _existing(database) as server:
+            server.store.reset()
         console.say(f"{database} is empty")
         return ExitCode.OK
 
@@ -139,25 +141,35 @@ def advance(duration: Duration, database: Database = opt.DEFAULT_SANDBOX) -> Exi
         length = parse_duration(duration)
         if length is None:
             raise UsageError(f"{duration!r} is no duration", hint="like 90d, 25h or 15m")
-        server = _existing(database)
-        server.store.advance_clock(length.total_seconds())
-        console.text(f"the sandbox's time is now {SandboxClock(server).now():%Y-%m-%d %H:%M:%S} UTC")
+        with _existing(database) as server:
+            try:
+                server.store.advance_clock(length.total_seconds())
+            except ValueError as error:
+                raise UsageError(f"{duration} is too far: {error}") from error
+            now = SandboxClock(server).now()
+        console.text(f"the sandbox's time is now {now:%Y-%m-%d %H:%M:%S} UTC")
         return ExitCode.OK
 
     return guarded(console, action)
 
 
-def _existing(database: Path) -> SandboxServer:
-    from reconciler.cli.embedded import make_server
+@contextmanager
+def _existing(database: Path) -> Iterator[SandboxServer]:
+    from reconciler.cli.embedded import closing_database, make_server
 
     if not database.exists():
         raise FileMissing(
             f"there is no sandbox {database}", hint="start one with `alter-sync plan --sandbox`"
         )
-    return make_server(database)
+    with closing_database(make_server(database)) as server:
+        yield server
 
 
 def _write_key(path: Path, key: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(key + "\n")
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            os.fchmod(descriptor, 0o600)  # a file that was there before keeps its mode otherwise
+            file.write(key + "\n")
+    except OSError as error:
+        raise UsageError(f"the key file {path} cannot be written: {error.strerror}") from error

@@ -28,7 +28,7 @@ class SchemaName(StrEnum):
     OUTCOME = "outcome"
 
 
-Name = Annotated[SchemaName, typer.Argument(help="Which schema.")]
+Name = Annotated[SchemaName, typer.Argument(help="Which schema.", metavar="[agents|plan|outcome]")]
 
 
 def schema(name: Name = SchemaName.AGENTS) -> ExitCode:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,60 @@ def test_garbage_collection_is_left_as_it_was(tmp_path: Path, was_enabled: bool)
         assert gc.isenabled() == was_enabled
     finally:
         gc.enable()
+
+
+DOCUMENTED = """\
+version: 1
+owner: payments/agents
+former_owners: [payments]
+app: {name: payments-prod, id: 3f0c, base_url: https://backend.alterauth.com, api_key_env: ALTER_API_KEY}
+defaults: {type: agent, metadata: {team: payments}, rotation: standard, deliver_to: vault}
+templates:
+  reader: {scopes: {google: [gmail.readonly]}}
+rotation_policies:
+  standard: {max_age: 90d, min_overlap: 24h, max_overlap: 14d, quiet_for: 24h}
+sinks:
+  vault: {type: vault, path: "secret/agents/{agent}", field: api_key}
+  local: {type: file, path: "secrets/{agent}.env", format: dotenv, variable: AGENT_API_KEY}
+guards: {max_revocations: {count: 3, percent: 10}, sensitive_scopes: ["google:drive", "*:*admin*"]}
+freeze:
+  - {from: 2026-12-20, to: 2027-01-03, reason: year end}
+agents:
+  nightly-sync:
+    template: reader
+    display_name: Nightly Sync
+    type: service
+    status: active
+    scopes:
+      slack: [chat:write]
+      managed_secret_slugs: [stripe-production]
+    metadata: {cost_center: "4711"}
+    policy: {}
+    protect: true
+    expires_at: 2027-06-30
+    rotation: {max_age: 30d, rotate_keys_before: 2026-11-01T00:00:00Z}
+    deliver_to: [vault, local]
+    ignore: [display_name]
+    narrowing_grace: 24h
+  tenant-{tenant}:
+    for_each: {tenant: [acme, globex]}
+    template: reader
+"""
+
+
+def test_the_documented_example_lacks_only_a_sink_that_is_not_there_yet(tmp_path: Path) -> None:
+    found = loaded(tmp_path, DOCUMENTED)
+    assert {one.rule for one in found.diagnostics} == {"unavailable-sink"}
+    assert [one.position.line for one in found.diagnostics if one.position] == [5, 30]
+    desired = loaded(
+        tmp_path, DOCUMENTED.replace("vault", "local").replace("  local: {type: local, path", "  #")
+    ).desired
+    assert desired is not None
+    nightly, *tenants = desired.agents.values()
+    assert nightly.protect is True
+    assert nightly.policy == {}
+    assert nightly.metadata == {"team": "payments", "cost_center": "4711"}
+    assert nightly.ignore == {"display_name"}
+    assert nightly.rotation is not None
+    assert (nightly.rotation.max_age, nightly.rotation.quiet_for) == (timedelta(days=30), timedelta(hours=24))
+    assert [one.name for one in tenants] == ["tenant-acme", "tenant-globex"]

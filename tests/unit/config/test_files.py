@@ -21,7 +21,9 @@ def test_a_missing_file_names_the_nearest_one(tmp_path: Path) -> None:
     assert str(tmp_path / "agents.yaml") in caught.value.hint
 
 
-def test_a_missing_file_beside_a_single_other_one_names_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_file_beside_a_single_other_one_names_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("fleet.yaml").write_text(HEAD)
     with pytest.raises(FileMissing) as caught:
@@ -33,7 +35,7 @@ def test_a_missing_file_beside_a_single_other_one_names_that(tmp_path: Path, mon
 def test_a_missing_file_beside_nothing_names_init(tmp_path: Path, name: str) -> None:
     with pytest.raises(FileMissing) as caught:
         load([tmp_path / name])
-    assert "alter-sync init" in caught.value.hint
+    assert "alter-sync demo" in caught.value.hint
 
 
 def test_a_folder_without_yaml_is_a_usage_error(tmp_path: Path) -> None:

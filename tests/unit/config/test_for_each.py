@@ -53,25 +53,40 @@ def test_all_agents_of_a_block_stand_where_it_stands(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("block", "rule", "column", "message", "hint"),
+    ("block", "rule", "column", "texts"),
     [
-        ("'a-{tenent}': {for_each: {tenant: [a]}}", "unknown-placeholder", 3, '"tenent"', '"tenant"'),
-        ("'a-{zzz}': {for_each: {tenant: [a]}}", "unknown-placeholder", 3, '"zzz"', "Variables here: tenant"),
-        ("'a-{t}': {}", "unknown-placeholder", 3, '"t"', "Declare it with for_each"),
-        ("a: {for_each: {t: [x, y]}}", "unused-variable", 18, "{t}", "Put {t} into the name"),
-        ("'a-{agent}': {for_each: {agent: [x]}}", "reserved-variable", 28, "{agent}", "another name"),
-        ("'a-{t}': {for_each: {t: [X]}, scopes: {}, deliver_to: []}", "bad-agent-name", 3, '"a-X"', '"a-x"'),
-        ("'{t}': {for_each: {t: [-x]}, scopes: {}, deliver_to: []}", "bad-agent-name", 3, '"-x"', '"x"'),
-        ("'{t}': {for_each: {t: [é]}, scopes: {}, deliver_to: []}", "bad-agent-name", 3, '"é"', "lower-case"),
+        ("'a-{tenent}': {for_each: {tenant: [a]}}", "unknown-placeholder", 3, ('"tenent"', '"tenant"')),
+        (
+            "'a-{zzz}': {for_each: {tenant: [a]}}",
+            "unknown-placeholder",
+            3,
+            ('"zzz"', "Variables here: tenant"),
+        ),
+        ("'a-{t}': {}", "unknown-placeholder", 3, ('"t"', "Declare it with for_each")),
+        ("a: {for_each: {t: [x, y]}}", "unused-variable", 18, ("{t}", "Put {t} into the name")),
+        ("'a-{agent}': {for_each: {agent: [x]}}", "reserved-variable", 28, ("{agent}", "another name")),
+        (
+            "'a-{t}': {for_each: {t: [X]}, scopes: {}, deliver_to: []}",
+            "bad-agent-name",
+            3,
+            ('"a-X"', '"a-x"'),
+        ),
+        ("'{t}': {for_each: {t: [-x]}, scopes: {}, deliver_to: []}", "bad-agent-name", 3, ('"-x"', '"x"')),
+        (
+            "'{t}': {for_each: {t: [é]}, scopes: {}, deliver_to: []}",
+            "bad-agent-name",
+            3,
+            ('"é"', "lower-case"),
+        ),
     ],
 )
 def test_a_block_that_cannot_be_expanded(
-    tmp_path: Path, block: str, rule: str, column: int, message: str, hint: str
+    tmp_path: Path, block: str, rule: str, column: int, texts: tuple[str, str]
 ) -> None:
     found = next(one for one in loaded(tmp_path, of_agents(block)).diagnostics if one.rule == rule)
     assert place(found) == (6, column)
-    assert message in found.message
-    assert hint in found.hint
+    assert texts[0] in found.message
+    assert texts[1] in found.hint
 
 
 def test_names_that_meet_are_refused_with_both_places(tmp_path: Path) -> None:
@@ -100,7 +115,8 @@ def test_a_name_of_more_than_100_characters_is_refused(tmp_path: Path) -> None:
 
 def test_a_display_name_that_grows_too_long_is_refused(tmp_path: Path) -> None:
     text = of_agents(
-        f"a-{{t}}: {{for_each: {{t: [{'x' * 90}]}}, display_name: '{'{t}' * 3}', scopes: {{}}, deliver_to: []}}"
+        f"a-{{t}}: {{for_each: {{t: [{'x' * 90}]}}, display_name: '{'{t}' * 3}', "
+        "scopes: {}, deliver_to: []}"
     )
     found = only(tmp_path, text)
     assert found.rule == "bad-text"

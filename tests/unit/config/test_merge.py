@@ -51,7 +51,8 @@ def test_the_agents_own_block_comes_last(tmp_path: Path) -> None:
 def test_null_removes_what_is_inherited(tmp_path: Path) -> None:
     agent = merged(
         tmp_path,
-        "{template: t, type: null, scopes: {google: null}, metadata: {team: ~, nested: null, none: null}, protect: null}",
+        "{template: t, type: null, protect: null, scopes: {google: null}, "
+        "metadata: {team: ~, nested: null, none: null}}",
     )
     assert agent.type is None
     assert agent.protect is None

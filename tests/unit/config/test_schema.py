@@ -21,56 +21,56 @@ from tests.unit.config.documents import HEAD, desired, loaded, of_agent, of_agen
 
 
 @pytest.mark.parametrize(
-    ("fields", "rule", "where", "message", "hint"),
+    ("fields", "rule", "where", "texts"),
     [
-        ("displayname: x", "unknown-key", (7, 5), 'no key "displayname"', '"display_name"'),
-        ("qqqqqqq: x", "unknown-key", (7, 5), 'no key "qqqqqqq"', "Allowed here: deliver_to"),
-        ("rotation: {max_ag: 1d}", "unknown-key", (7, 16), "agents.x.rotation", '"max_age"'),
-        ("ignore: [{field: scopes, untill: 2027-01-01}]", "unknown-key", (7, 30), "ignore[0]", '"until"'),
-        ("ignore: [{reason: x}]", "missing-key", (7, 14), 'lacks the key "field"', "`field: …`"),
-        ("ignore: [scope]", "bad-ignore", (7, 14), '"scope"', "metadata.<key>"),
-        ("ignore: display_name", "wrong-type", (7, 13), "a list", "Fields that the dashboard owns"),
-        ("status: activ", "bad-value", (7, 13), "allowed: active, inactive", '"active"'),
-        ("type: 5", "bad-value", (7, 11), "allowed: agent, service", ""),
-        ("type: []", "bad-value", (7, 11), "a list", ""),
-        ("display_name: ''", "bad-text", (7, 19), "is empty", "one line"),
-        ("display_name: ' x'", "bad-text", (7, 19), "not allowed", "spaces at its ends"),
-        ('display_name: "x\\n"', "bad-text", (7, 19), "not allowed", "one line"),
-        ('display_name: "a\\nb"', "bad-text", (7, 19), "not allowed", "one line"),
-        (f"display_name: {'x' * 256}", "bad-text", (7, 19), "256 characters; at most 255", ""),
-        ("narrowing_grace: 24", "bad-duration", (7, 22), '"24"', "90d"),
-        ("narrowing_grace: 1h1d", "bad-duration", (7, 22), '"1h1d"', "1d12h"),
-        ("narrowing_grace: 1.5h", "bad-duration", (7, 22), '"1.5h"', "90d"),
-        ("narrowing_grace: -1h", "bad-duration", (7, 22), '"-1h"', "90d"),
-        ("narrowing_grace: ''", "bad-duration", (7, 22), "not allowed", "90d"),
-        ("expires_at: tomorrow", "bad-date", (7, 17), '"tomorrow"', "2027-06-30"),
-        ("expires_at: 2027-06-30T12:00:00", "bad-date", (7, 17), "not allowed", "with its zone"),
-        ("rotation: {rotate_keys_before: 2027-06-30}", "bad-date", (7, 36), "not allowed", "zone"),
-        ("rotation: {on_overdue: explode}", "bad-value", (7, 28), "block, revoke, warn", ""),
-        ("scopes: {google: []}", "empty-scope-list", (7, 22), "is empty", "Leave the provider out"),
-        ("scopes: {google: gmail}", "wrong-type", (7, 22), "a list", "Leave the provider out"),
-        ("scopes: {google: [' x']}", "bad-scope", (7, 23), "scopes.google[0]", "spaces at its ends"),
-        ("scopes: {google: [null]}", "wrong-type", (7, 23), "nothing (null)", "One scope"),
-        ("scopes: {'a b': [x]}", "bad-name", (7, 14), '"a b"', "one line"),
-        ("scopes: [google]", "wrong-type", (7, 13), "a mapping", "deny all"),
-        ("metadata: []", "wrong-type", (7, 15), "a list; allowed: a mapping", "Any JSON object"),
-        ("policy: x", "wrong-type", (7, 13), "a mapping", "Any JSON object"),
-        ("template: {a: b}", "wrong-type", (7, 15), "a mapping; allowed: text", "template"),
-        ("deliver_to: {a: b}", "wrong-type", (7, 17), "text or a list", "sinks"),
-        ("for_each: {}", "bad-for-each", (7, 15), "at least one", ""),
-        ("for_each: {t: []}", "empty-for-each", (7, 19), "at least one", "Remove the block"),
-        ("for_each: {T: [a]}", "bad-name", (7, 16), '"T"', "lower-case"),
-        ("for_each: {t: [' ']}", "bad-text", (7, 20), "not allowed", "one line"),
+        ("displayname: x", "unknown-key", (7, 5), ('no key "displayname"', '"display_name"')),
+        ("qqqqqqq: x", "unknown-key", (7, 5), ('no key "qqqqqqq"', "Allowed here: deliver_to")),
+        ("rotation: {max_ag: 1d}", "unknown-key", (7, 16), ("agents.x.rotation", '"max_age"')),
+        ("ignore: [{field: scopes, untill: 2027-01-01}]", "unknown-key", (7, 30), ("ignore[0]", '"until"')),
+        ("ignore: [{reason: x}]", "missing-key", (7, 14), ('lacks the key "field"', "`field: …`")),
+        ("ignore: [scope]", "bad-ignore", (7, 14), ('"scope"', "metadata.<key>")),
+        ("ignore: display_name", "wrong-type", (7, 13), ("a list", "Fields that the dashboard owns")),
+        ("status: activ", "bad-value", (7, 13), ("allowed: active, inactive", '"active"')),
+        ("type: 5", "bad-value", (7, 11), ("allowed: agent, service", "")),
+        ("type: []", "bad-value", (7, 11), ("a list", "")),
+        ("display_name: ''", "bad-text", (7, 19), ("is empty", "one line")),
+        ("display_name: ' x'", "bad-text", (7, 19), ("not allowed", "spaces at its ends")),
+        ('display_name: "x\\n"', "bad-text", (7, 19), ("not allowed", "one line")),
+        ('display_name: "a\\nb"', "bad-text", (7, 19), ("not allowed", "one line")),
+        (f"display_name: {'x' * 256}", "bad-text", (7, 19), ("256 characters; at most 255", "")),
+        ("narrowing_grace: 24", "bad-duration", (7, 22), ('"24"', "90d")),
+        ("narrowing_grace: 1h1d", "bad-duration", (7, 22), ('"1h1d"', "1d12h")),
+        ("narrowing_grace: 1.5h", "bad-duration", (7, 22), ('"1.5h"', "90d")),
+        ("narrowing_grace: -1h", "bad-duration", (7, 22), ('"-1h"', "90d")),
+        ("narrowing_grace: ''", "bad-duration", (7, 22), ("not allowed", "90d")),
+        ("expires_at: tomorrow", "bad-date", (7, 17), ('"tomorrow"', "2027-06-30")),
+        ("expires_at: 2027-06-30T12:00:00", "bad-date", (7, 17), ("not allowed", "with its zone")),
+        ("rotation: {rotate_keys_before: 2027-06-30}", "bad-date", (7, 36), ("not allowed", "zone")),
+        ("rotation: {on_overdue: explode}", "bad-value", (7, 28), ("block, revoke, warn", "")),
+        ("scopes: {google: []}", "empty-scope-list", (7, 22), ("is empty", "Leave the provider out")),
+        ("scopes: {google: gmail}", "wrong-type", (7, 22), ("a list", "Leave the provider out")),
+        ("scopes: {google: [' x']}", "bad-scope", (7, 23), ("scopes.google[0]", "spaces at its ends")),
+        ("scopes: {google: [null]}", "wrong-type", (7, 23), ("nothing (null)", "One scope")),
+        ("scopes: {'a b': [x]}", "bad-name", (7, 14), ('"a b"', "one line")),
+        ("scopes: [google]", "wrong-type", (7, 13), ("a mapping", "deny all")),
+        ("metadata: []", "wrong-type", (7, 15), ("a list; allowed: a mapping", "Any JSON object")),
+        ("policy: x", "wrong-type", (7, 13), ("a mapping", "Any JSON object")),
+        ("template: {a: b}", "wrong-type", (7, 15), ("a mapping; allowed: text", "template")),
+        ("deliver_to: {a: b}", "wrong-type", (7, 17), ("text or a list", "sinks")),
+        ("for_each: {}", "bad-for-each", (7, 15), ("at least one", "")),
+        ("for_each: {t: []}", "empty-for-each", (7, 19), ("at least one", "Remove the block")),
+        ("for_each: {T: [a]}", "bad-name", (7, 16), ('"T"', "lower-case")),
+        ("for_each: {t: [' ']}", "bad-text", (7, 20), ("not allowed", "one line")),
     ],
 )
 def test_a_field_that_does_not_fit(
-    tmp_path: Path, fields: str, rule: str, where: tuple[int, int], message: str, hint: str
+    tmp_path: Path, fields: str, rule: str, where: tuple[int, int], texts: tuple[str, str]
 ) -> None:
     found = only(tmp_path, of_agent(fields))
     assert (found.rule, place(found)) == (rule, where)
-    assert message in found.message
-    assert hint in found.hint
-    assert found.excerpt == ("    " + fields)[:159] + "…" if len(fields) > 156 else "    " + fields
+    assert texts[0] in found.message
+    assert texts[1] in found.hint
+    assert found.excerpt == ("    " + fields if len(fields) <= 156 else ("    " + fields)[:159] + "…")
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,8 @@ def test_settings_of_a_file_have_their_defaults_filled_in(tmp_path: Path) -> Non
 
 def test_settings_of_a_command_are_lists_of_arguments(tmp_path: Path) -> None:
     text = with_sinks(
-        "  a: {type: command, write: [w, 1, '{agent}']}\n  b: {type: command, write: [w], read: [r], timeout: 2m}\n"
+        "  a: {type: command, write: [w, 1, '{agent}']}\n"
+        "  b: {type: command, write: [w], read: [r], timeout: 2m}\n"
     )
     sinks = desired(tmp_path, text).sinks
     assert sinks["a"].settings == {"write": ["w", "1", "{agent}"], "read": None, "timeout_seconds": 30}

@@ -77,11 +77,20 @@ def test_an_agent_with_several_changes_counts_once() -> None:
 
 
 def test_creations_and_adoptions_are_no_changes_of_owned_agents() -> None:
-    settings = replace(UNCOUNTED, max_changes=CountLimit(0, 0))
-    desired = configuration(declared("new", status="inactive"), declared("found"), guards=settings)
-    plan = planned(desired, live("found"), owned("kept"), allow=("unowned", "max-changes=kept"))
+    settings = replace(UNCOUNTED, max_changes=CountLimit(1, 0))
+    agents = [declared("new", status="inactive"), declared("found"), declared("kept", display_name="N")]
+    plan = planned(configuration(*agents, guards=settings), live("found"), owned("kept"), allow=("unowned",))
     assert not plan.blocked
-    assert "suspend_agent:new" in ids(plan)
+
+
+def test_too_many_changes_do_not_leave_a_new_agent_active_that_is_declared_inactive() -> None:
+    settings = replace(UNCOUNTED, max_changes=CountLimit(0, 0))
+    desired = configuration(
+        declared("new", status="inactive"), declared("kept", display_name="N"), guards=settings
+    )
+    plan = planned(desired, owned("kept"))
+    assert refused_ids(plan) == {("max-changes", "update_agent:kept")}
+    assert ids(plan) == ["create_agent:new", "suspend_agent:new"]
 
 
 def test_widening_and_pending_removals_are_no_removals() -> None:

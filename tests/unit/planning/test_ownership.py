@@ -107,6 +107,14 @@ def test_in_the_wrong_app_nothing_at_all_is_done() -> None:
     )
 
 
+def test_strangers_allowed_by_name_stop_nobody_else() -> None:
+    strangers = [live(name, mark=mark_of(app="payments-test")) for name in ("one", "two")]
+    desired = configuration(declared("new"), declared("one"))
+    assert not planned(desired, *strangers, allow=("wrong-app=two",)).operations
+    both = planned(desired, *strangers, allow=("wrong-app=one", "wrong-app=two"))
+    assert ids(both) == ["create_agent:new", "adopt_agent:one"]
+
+
 @pytest.mark.parametrize("owner", [OWNER, "payments"])
 def test_an_undeclared_agent_of_the_wrong_app_stops_everything_too(owner: str) -> None:
     stranger = live("stranger", mark=mark_of(owner=owner, app="payments-test"))

@@ -145,6 +145,11 @@ def test_a_delivered_key_that_was_revoked_since_is_minted_anew() -> None:
     assert ids(plan) == ["mint_key:alpha"]
 
 
+def test_a_used_key_that_was_never_recorded_is_not_revoked_when_a_new_one_is_delivered() -> None:
+    plan = plan_after(claim_of(age=OLD), key("k-1", used=True))
+    assert ids(plan) == ["mint_key:alpha"]
+
+
 def test_revoked_keys_need_no_revocation() -> None:
     plan = plan_after(claim_of(age=OLD), key("k-1"), key("k-2", revoked=True), delivered=delivery_of("k-1"))
     assert ids(plan) == ["update_agent:alpha"]

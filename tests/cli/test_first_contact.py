@@ -1,0 +1,120 @@
+"""The first minute: the bare command, its help, its version, typing errors, completion."""
+
+import pytest
+
+from reconciler.cli.wiring import tool_version
+from reconciler.errors import ExitCode
+from tests.support.commands import process, run
+
+COMMANDS = (
+    ("validate",),
+    ("plan",),
+    ("apply",),
+    ("status",),
+    ("schema",),
+    ("demo",),
+    ("sandbox",),
+    ("sandbox", "serve"),
+    ("sandbox", "reset"),
+    ("sandbox", "advance"),
+)
+
+pytestmark = pytest.mark.usefixtures("workplace")
+
+
+def test_the_bare_command_shows_three_steps_and_where_the_rest_is() -> None:
+    result = run()
+    assert result.code == ExitCode.OK
+    assert "alter-sync demo" in result.stdout
+    assert "alter-sync plan" in result.stdout
+    assert "alter-sync apply" in result.stdout
+    assert result.stdout.endswith("All commands: alter-sync --help\n")
+    assert result.stderr == ""
+
+
+def test_the_bare_group_shows_what_it_can_do() -> None:
+    result = run("sandbox")
+    assert result.code == ExitCode.OK
+    assert "alter-sync sandbox serve" in result.stdout
+    assert result.stderr == ""
+
+
+def test_the_version_is_the_installed_one() -> None:
+    result = run("--version")
+    assert (result.code, result.stdout, result.stderr) == (0, f"alter-sync {tool_version()}\n", "")
+
+
+def test_the_help_names_every_command_and_the_variables_that_are_needed() -> None:
+    result = run("--help")
+    assert result.code == ExitCode.OK
+    for name in {words[0] for words in COMMANDS}:
+        assert f"\n  {name} " in result.stdout
+    assert "ALTER_API_KEY" in result.stdout
+    assert "ALTER_BASE_URL" in result.stdout
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_the_help_of_a_command_has_examples_that_begin_with_it(words: tuple[str, ...], flag: str) -> None:
+    result = run(*words, flag)
+    assert result.code == ExitCode.OK
+    _, _, examples = result.stdout.partition("Example")
+    assert f"\n    alter-sync {' '.join(words)}" in examples
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["pln"], "Did you mean 'plan'?"),
+        (["sandbox", "serv"], "Did you mean 'serve'?"),
+        (["plan", "--taget", "x"], "--target"),
+        (["plan", "--output", "xml"], "'xml' is not one of 'table', 'json', 'jsonl'"),
+        (["plan", "--save"], "--save"),
+        (["apply", "--parallelism", "0"], "0 is not in the range 1<=x<=64"),
+        (["apply", "a.json", "b.json"], "unexpected extra argument"),
+        (["schema", "planet"], "'planet' is not one of"),
+        (["sandbox", "serve", "--port", "70000"], "70000 is not in the range"),
+        (["sandbox", "serve", "--latency", "long"], "long"),
+        (["sandbox", "advance"], "DURATION"),
+        (["--output", "json", "plan"], "No such option: --output"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_typing_error_is_a_usage_error_that_names_what_was_meant(words: list[str], said: str) -> None:
+    result = run(*words)
+    assert result.code == ExitCode.USAGE
+    assert said in result.stderr
+    assert "hint: see: alter-sync" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("words", [["plan", "--output", "json", "--oops"], ["plan", "--output=jsonl", "--oops"]])
+def test_a_typing_error_is_a_document_when_a_program_asked(words: list[str]) -> None:
+    result = run(*words)
+    assert result.code == ExitCode.USAGE
+    assert result.document["exit"] == ExitCode.USAGE
+    assert result.document["code"] == "usage"
+
+
+def test_the_script_is_installed_and_ends_with_the_exit_code() -> None:
+    assert process("--version").stdout == f"alter-sync {tool_version()}\n"
+    refused = process("pln")
+    assert refused.code == ExitCode.USAGE
+    assert refused.stdout == ""
+    assert "Traceback" not in refused.stderr
+
+
+def test_the_shell_can_complete_commands_and_options() -> None:
+    shell = {"_ALTER_SYNC_COMPLETE": "complete_bash", "COMP_CWORD": "1", "COMP_WORDS": "alter-sync pl"}
+    assert process(**shell).stdout.split() == ["plan"]
+    shell |= {"COMP_CWORD": "2", "COMP_WORDS": "alter-sync plan --det"}
+    assert process(**shell).stdout.split() == ["--detailed-exitcode"]
+
+
+def test_the_completion_script_calls_this_command() -> None:
+    # Otherwise the shell is found out from the parent process, and a test runner is none.
+    result = process("--show-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
+    assert result.code == ExitCode.OK
+    assert "_ALTER_SYNC_COMPLETE=complete_bash" in result.stdout
+    assert "complete -o default -F _alter_sync_completion alter-sync" in result.stdout

@@ -1,0 +1,122 @@
+"""What is being done while things go wrong: where each story starts, and which run is disturbed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from reconciler.errors import AlterSyncError
+from reconciler.model.agent import AgentName, NewAgent
+from reconciler.model.mark import RunId
+from reconciler.model.scopes import Scopes
+from reconciler.planning.request import mark_patch
+from tests.support.fleet import HEAD, Fleet
+
+
+def agents(**blocks: str) -> str:
+    """A configuration of agents, each given as a block of flow YAML."""
+    return HEAD + "agents:\n" + "".join(f"  {name}: {block}\n" for name, block in blocks.items())
+
+
+PLAIN = agents(a="{scopes: {google: [gmail.readonly]}}")
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One run to be disturbed. Undisturbed, it makes `calls` requests, `reads` of them GETs."""
+
+    name: str
+    configuration: str
+    calls: int
+    reads: int
+    arrange: Callable[[Fleet], None] = lambda _fleet: None
+    allow: tuple[str, ...] = ()
+
+    def begin(self, fleet: Fleet) -> None:
+        """Brings a fresh fleet to the point where the run is due."""
+        self.arrange(fleet)
+        fleet.configure(self.configuration)
+        fleet.server.faults.clear()
+        fleet.server.store.clear_request_log()
+
+
+def _applied(configuration: str) -> Callable[[Fleet], None]:
+    def arrange(fleet: Fleet) -> None:
+        fleet.configure(configuration)
+        fleet.apply_once()
+
+    return arrange
+
+
+def _made_by_hand(fleet: Fleet) -> None:
+    body = NewAgent(AgentName("a"), "agent", Scopes.of({"slack": ["chat:write"]}), {"by": "hand"})
+    fleet.api.create_agent(body, idempotency_key="by-hand")
+
+
+def _key_delivered_but_not_recorded(fleet: Fleet) -> None:
+    fleet.configure(PLAIN)
+    fleet.server.faults.add("drop_before", method="PATCH", times=None)
+    fleet.apply_once()
+
+
+def _key_lost(fleet: Fleet) -> None:
+    fleet.configure(PLAIN)
+    fleet.server.faults.add("drop_after", method="POST", times=None)
+    fleet.server.faults.add("drop_before", method="GET", nth=2, times=None)
+    fleet.apply_once()
+    fleet.server.faults.clear()
+    assert fleet.agent("a").mark is not None
+
+
+def _given_back(fleet: Fleet) -> None:
+    """As after a sink that failed: the only key is deprecated, and the claim is nobody's."""
+    _key_lost(fleet)
+    live = fleet.agent("a")
+    [key] = fleet.live_keys(live.id)
+    fleet.api.deprecate_key(live.id, key.key_id)
+    assert live.mark is not None
+    assert live.mark.claim is not None
+    mark = replace(live.mark, claim=replace(live.mark.claim, run=RunId("")))
+    fleet.api.update_agent(live.id, mark_patch(live, mark), expected_version=live.version)
+
+
+_BEFORE_UPDATE = agents(
+    a="{display_name: One, metadata: {team: x, old: y}, scopes: {google: [gmail.readonly], slack: [chat:write]}}"
+)
+_AFTER_UPDATE = agents(a="{display_name: Two, metadata: {team: z}, scopes: {google: [gmail.send]}}")
+
+_SCENARIOS = (
+    Scenario("create", PLAIN, calls=3, reads=1),
+    Scenario("create-undelivered", agents(a="{scopes: {}, deliver_to: []}"), calls=2, reads=1),
+    Scenario("create-inactive", agents(a="{scopes: {}, status: inactive}"), calls=4, reads=1),
+    Scenario("update", _AFTER_UPDATE, calls=3, reads=2, arrange=_applied(_BEFORE_UPDATE)),
+    Scenario("revoke", PLAIN, calls=3, reads=2, arrange=_applied(PLAIN + "  b: {scopes: {}}\n")),
+    Scenario(
+        "replace",
+        agents(a="{type: service, scopes: {}}"),
+        calls=5,
+        reads=2,
+        arrange=_applied(agents(a="{type: agent, scopes: {}}")),
+        allow=("replace=a",),
+    ),
+    Scenario(
+        "adopt",
+        agents(a="{scopes: {google: [gmail.readonly]}, metadata: {team: x}, deliver_to: []}"),
+        calls=3,
+        reads=2,
+        arrange=_made_by_hand,
+        allow=("unowned=a",),
+    ),
+    Scenario("record-delivered", PLAIN, calls=8, reads=5, arrange=_key_delivered_but_not_recorded),
+    Scenario("mint-again", PLAIN, calls=10, reads=5, arrange=_key_lost),
+    Scenario("mint-after-give-back", PLAIN, calls=10, reads=5, arrange=_given_back),
+)
+SCENARIOS: Mapping[str, Scenario] = {scenario.name: scenario for scenario in _SCENARIOS}
+
+
+def run_quietly(fleet: Fleet, scenario: Scenario, *, hasty: bool) -> None:
+    """The disturbed run. It may fail, but only with an error that users can be shown."""
+    try:
+        fleet.apply_once(allow=scenario.allow, api=fleet.hasty_api if hasty else None)
+    except AlterSyncError:
+        return
