@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from reconciler.model.agent import AgentId, AgentName, LiveAgent
-from reconciler.model.agent import AgentPatch as AgentPatch
-from reconciler.model.agent import NewAgent as NewAgent
+from reconciler.model.agent import AgentId, AgentName, AgentPatch, LiveAgent, NewAgent
 from reconciler.model.key import AgentKey, KeyId, MintedKey
 from reconciler.model.secret import Secret
 

@@ -14,11 +14,11 @@ from reconciler.alter.retry import ApiEvent, RetryPolicy
 from reconciler.alter.session import ApiStats, Session, route_of
 from reconciler.alter.transport import READ_SECONDS, Transport
 from reconciler.alter.update import Update
-from reconciler.model.agent import AgentId, AgentName, LiveAgent
+from reconciler.model.agent import AgentId, AgentName, AgentPatch, LiveAgent, NewAgent
 from reconciler.model.key import AgentKey, KeyId, MintedKey
 from reconciler.model.secret import Secret
 from reconciler.model.values import Json, JsonObject
-from reconciler.ports import AgentPatch, Clock, NewAgent
+from reconciler.ports import Clock
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from reconciler import errors
 from reconciler.alter.wire import shows_patch
-from reconciler.model.agent import LiveAgent
-from reconciler.ports import AgentPatch
+from reconciler.model.agent import AgentPatch, LiveAgent
 
 
 @dataclass(slots=True)

@@ -11,11 +11,11 @@ from reconciler import errors
 from reconciler.alter.fields import Fields
 from reconciler.alter.key_format import app_key_fault
 from reconciler.alter.signing import derive_signing_key
-from reconciler.model.agent import AgentId, AgentName, AgentStatus, AgentType, LiveAgent
+from reconciler.model.agent import AgentId, AgentName, AgentPatch, AgentStatus, AgentType, LiveAgent, NewAgent
 from reconciler.model.key import AgentKey, KeyId, MintedKey
 from reconciler.model.secret import Secret
-from reconciler.model.values import Json, JsonObject
-from reconciler.ports import AgentPatch, NewAgent
+from reconciler.model.values import Json, JsonObject, without_nulls
+from reconciler.planning.fingerprint import same
 
 _TYPES = get_args(AgentType)
 _STATUSES = get_args(AgentStatus)
@@ -97,7 +97,7 @@ def shows_patch(agent: LiveAgent, patch: AgentPatch) -> bool:
         patch.display_name in (None, agent.display_name)
         and patch.status in (None, agent.status)
         and patch.scopes in (None, agent.target_scopes)
-        and (patch.metadata is None or _without_nulls(patch.metadata) == _without_nulls(agent.metadata))
+        and (patch.metadata is None or same(without_nulls(patch.metadata), without_nulls(agent.metadata)))
         and (patch.policy is None or _redacted(patch.policy) == _redacted(agent.policy))
     )
 
@@ -197,14 +197,9 @@ def _plain(value: object) -> Any:
     raise TypeError(f"not a JSON value: {type(value).__name__}")
 
 
-def _without_nulls(block: JsonObject) -> Json:
-    plain = json.loads(encode(block))
-    return {key: value for key, value in plain.items() if value is not None}
-
-
 def _redacted(policy: JsonObject) -> Json:
     """The policy as the server shows it: how many approvers, not who (alter-sdk 0.29, ``AgentInfo``)."""
-    plain = _without_nulls(policy)
+    plain = without_nulls(json.loads(encode(policy)))
     approval = plain.get("requires_approval")
     if isinstance(approval, dict) and isinstance(approval.get("approvers"), list):
         approvers = approval.pop("approvers")

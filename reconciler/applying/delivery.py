@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reconciler.applying.context import RunContext
 from reconciler.applying.marking import give_back, record_delivery
@@ -49,11 +49,6 @@ class Handover:
     detail: str
     lost: tuple[KeyId, ...] = ()
     may_grow: bool = False
-
-    @property
-    def is_clean(self) -> bool:
-        """Whether nothing is left to retire, so that the claim may go."""
-        return not self.lost and not self.may_grow
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +100,7 @@ def _mint(context: RunContext, live: LiveAgent, *, known: Collection[KeyId]) -> 
         except _OUTCOME_UNKNOWN as error:
             fresh = [key for key in context.api.list_keys(live.id) if key.is_live and key.key_id not in seen]
             seen |= {key.key_id for key in fresh}
-            may_grow = may_grow or not (fresh or isinstance(error, RateLimited))
+            may_grow = may_grow or (not fresh and _may_have_arrived(error))
             lost += _revoke_lost(context, live, fresh)
             if attempt == _MINT_ATTEMPTS - 1:
                 raise
@@ -117,6 +112,11 @@ def _mint(context: RunContext, live: LiveAgent, *, known: Collection[KeyId]) -> 
             return _Mint(minted, tuple(lost), may_grow)
         raise BadAnswer(f"agent {live.name!r}: a key was minted but its plaintext is not in the answer")
     raise AssertionError("the loop returns or raises")
+
+
+def _may_have_arrived(error: ApiError) -> bool:
+    """Whether the server may carry out, or may have carried out, the request that this came of."""
+    return not isinstance(error, RateLimited) and not (isinstance(error, Unreachable) and not error.sent)
 
 
 def _revoke_lost(context: RunContext, live: LiveAgent, keys: Sequence[AgentKey]) -> Iterator[KeyId]:
@@ -142,7 +142,8 @@ def _deliver_and_record(
     delivered = _delivered(context, agent, minted.key_id)
     after = record_delivery(context, live, delivered, keep_claim=keep_claim)
     places = ", ".join(f"{sink.name} ({sink.place(agent.name)})" for sink in context.sinks_of(agent))
-    return Handover(after, minted.key_id, lost, f"delivered key {minted.key_id} to {places}")
+    detail = f"delivered key {minted.key_id} to {places}"
+    return Handover(after, minted.key_id, detail, lost=mint.lost, may_grow=mint.may_grow)
 
 
 def _deliver(context: RunContext, agent: DesiredAgent, sink: SecretSink, minted: MintedKey) -> None:

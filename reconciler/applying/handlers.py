@@ -8,7 +8,7 @@ from dataclasses import replace
 from reconciler.applying.context import RunContext
 from reconciler.applying.delivery import Handover, finish_unfinished, hand_over_first_key, probe_sinks
 from reconciler.applying.ledger import Ledger, failure_of
-from reconciler.applying.marking import drop_claim, read_unmoved, send_patch
+from reconciler.applying.marking import drop_claim, give_back, read_unmoved, send_patch
 from reconciler.errors import (
     ApiError,
     BadAnswer,
@@ -90,9 +90,10 @@ def _change(context: RunContext, ledger: Ledger) -> None:
 
 
 def _finish_keys(context: RunContext, ledger: Ledger, agent: DesiredAgent, live: LiveAgent) -> None:
-    """Finishes a delivery that was cut off, retires the keys that nobody holds, and drops the claim."""
+    """Finishes a delivery that was cut off, retires the keys that nobody holds, and ends the claim."""
     mark = live.mark
     held = mark.delivered.key_id if mark and mark.delivered else None
+    end_claim = drop_claim
     for operation in ledger.of("mint_key"):
         with ledger.step((operation,)):
             handover = finish_unfinished(context, agent, live)
@@ -100,10 +101,12 @@ def _finish_keys(context: RunContext, ledger: Ledger, agent: DesiredAgent, live:
             live, held = handover.live, handover.key_id
             for key_id in handover.lost:
                 context.api.revoke_key(live.id, key_id)
+            end_claim = give_back if handover.may_grow else drop_claim
     for operation in ledger.of("revoke_key"):
         with ledger.step((operation,)):
             ledger.note(_revoke_unheld(context, live, operation.key_id, held))
-    drop_claim(context, live)
+    with ledger.step(ledger.of("mint_key", "revoke_key")[-1:]):
+        end_claim(context, live)
 
 
 def _create_agent(context: RunContext, agent: DesiredAgent) -> tuple[LiveAgent, MintedKey]:
@@ -182,6 +185,8 @@ def _revoke_unheld(context: RunContext, live: LiveAgent, key_id: KeyId | None, h
 def _retire_lost(context: RunContext, handover: Handover) -> LiveAgent:
     for key_id in handover.lost:
         context.api.revoke_key(handover.live.id, key_id)
+    if handover.may_grow:
+        return give_back(context, handover.live)
     return drop_claim(context, handover.live) if handover.lost else handover.live
 
 

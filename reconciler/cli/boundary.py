@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable
 
 from reconciler.cli.console import Console
-from reconciler.errors import AlterSyncError, ExitCode, UsageError
+from reconciler.errors import AlterSyncError, ExitCode, Interrupted, UsageError
 from reconciler.model.diagnostic import Diagnostic
 
 
@@ -30,8 +30,7 @@ def guarded(console: Console, action: Callable[[], ExitCode]) -> ExitCode:
     except AlterSyncError as error:
         return report(console, error)
     except KeyboardInterrupt:
-        console.alarm("interrupted; nothing was changed")
-        return ExitCode.INTERRUPTED
+        return report(console, Interrupted("interrupted; nothing was changed"))
     except BrokenPipeError:
         # The reader went away, like `head` does. Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

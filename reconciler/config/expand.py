@@ -12,7 +12,7 @@ from reconciler.config.combine import Combined, Entry
 from reconciler.config.findings import Findings, shown
 from reconciler.config.nodes import Table, position
 from reconciler.model.diagnostic import Position
-from reconciler.model.values import Json, JsonObject
+from reconciler.model.values import Json, JsonObject, without_nulls
 
 MAX_GENERATED = 20_000
 # Bounds what templates times agents and texts times for_each can grow to. A value weighs roughly what a copy
@@ -90,7 +90,7 @@ def merge(base: Layer, over: Layer) -> Layer:
                     places.pop(f"{key}.{inner}", None)
         else:
             _forget(places, key, inherited)
-            data[key] = _without_nulls(value)
+            data[key] = without_nulls(value)
     for path, place in over.places.items():
         key, _, inner = path.partition(".")
         if key in data and (not inner or inner in data[key]):
@@ -134,14 +134,8 @@ def _merged_maps(base: JsonObject, over: JsonObject) -> JsonObject:
         elif isinstance(value, dict) and value and isinstance(inherited, dict):
             merged[key] = _merged_maps(inherited, value)
         else:
-            merged[key] = _without_nulls(value)
+            merged[key] = without_nulls(value)
     return merged
-
-
-def _without_nulls(value: Json) -> Json:
-    if isinstance(value, dict):
-        return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
-    return value
 
 
 def _placeholders_fit(entry: Entry, loops: JsonObject, findings: Findings) -> bool:

@@ -65,7 +65,7 @@ def _files_of(path: Path) -> list[Path]:
             if not inside:
                 raise UsageError(
                     f"the folder {name} holds no *.yaml or *.yml",
-                    hint="Name another folder with --config; `alter-sync demo --keep demo` shows a first one.",
+                    hint="Name another with --config; `alter-sync demo --keep demo` shows a first one.",
                 )
             return inside
         if path.is_file():

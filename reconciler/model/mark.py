@@ -120,7 +120,7 @@ def _time_or_epoch(value: Json) -> datetime:
     # both lead to work that checks the live keys first, so nothing is lost by it.
     try:
         return parse_time(value) if isinstance(value, str) else datetime.fromtimestamp(0, UTC)
-    except ValueError:
+    except (ValueError, OverflowError):
         return datetime.fromtimestamp(0, UTC)
 
 

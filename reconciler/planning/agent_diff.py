@@ -14,7 +14,7 @@ from reconciler.model.agent import AgentStatus, LiveAgent
 from reconciler.model.desired import DesiredAgent
 from reconciler.model.mark import Mark
 from reconciler.model.plan import Cause, Change, Effect
-from reconciler.model.values import Json, JsonObject
+from reconciler.model.values import Json, JsonObject, without_nulls
 from reconciler.planning.fingerprint import canonical, fingerprint, same
 
 
@@ -92,7 +92,7 @@ def _metadata(desired: DesiredAgent, live: LiveAgent, mark: Mark | None) -> Iter
     have = live.own_metadata
     for key in sorted(desired.metadata):
         wanted, current = desired.metadata[key], have.get(key)
-        if ignores_key(desired, key) or same(wanted, current):
+        if ignores_key(desired, key) or same(without_nulls(wanted), without_nulls(current)):
             continue
         path = f"metadata.{key}"
         yield from _nested(path, current, wanted, _cause(mark, path, current, wanted, absent_is_known=True))

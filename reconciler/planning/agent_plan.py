@@ -60,7 +60,10 @@ def plan_declared(
 
 def plan_undeclared(facts: Facts, live: LiveAgent) -> AgentPlan:
     """The plan of a live agent that is not declared: revoked when it is ours, left alone otherwise."""
-    if our_mark(facts.desired, live):
+    mark = live.mark
+    # A renamed app leaves marks of its old name behind; who let `wrong-app` pass says that they are ours.
+    renamed = mark and mark.owner == facts.desired.owner and facts.allow.permits("wrong-app", live.name)
+    if our_mark(facts.desired, live) or renamed:
         position = facts.desired.position
         operation = Operation(
             id=f"revoke_agent:{live.name}",
@@ -73,7 +76,6 @@ def plan_undeclared(facts: Facts, live: LiveAgent) -> AgentPlan:
             source=position,
         )
         return AgentPlan((operation,))
-    mark = live.mark
     if mark and mark.owner in facts.desired.former_owners:
         message = (
             f"live agent {live.name!r} still carries the mark of former owner {mark.owner!r} and is not "

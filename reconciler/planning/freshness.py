@@ -55,7 +55,12 @@ def refreshed(saved: Plan, current: Plan) -> Plan:
     if moved:
         shown = "; ".join(moved[:5]) + (f"; and {len(moved) - 5} more" if len(moved) > 5 else "")
         raise StalePlan(f"live agents changed since the plan was saved: {shown}", hint=_AGAIN)
-    blocked = tuple(entry for entry in current.blocked if entry.operation and entry.operation.id in planned)
+    refused_then = {(entry.guard, entry.agent) for entry in saved.blocked}
+    blocked = tuple(
+        entry
+        for entry in current.blocked
+        if (entry.guard, entry.agent) in refused_then or (entry.operation and entry.operation.id in planned)
+    )
     replaced = tuple(name for name in saved.replaced if any(op.agent == name for op in kept))
     return replace(saved, operations=kept, blocked=blocked, waiting=current.waiting, replaced=replaced)
 

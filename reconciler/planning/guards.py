@@ -115,7 +115,8 @@ def _max_scope_removals(facts: Facts, operations: Sequence[Operation]) -> Iterat
         if _counts(facts, "max-scope-removals", op) and _pairs(op, gained=False)
     ]
     removed = sum(len(_pairs(op, gained=False)) for op in narrowing)
-    total = sum(len(live.target_scopes) for live in facts.owned().values())
+    concerned = {**facts.owned(), **{op.agent: facts.live[op.agent] for op in narrowing}}
+    total = sum(len(live.target_scopes) for live in concerned.values())
     limit = facts.desired.guards.max_scope_removals
     if limit.exceeded(removed, total):
         reason = _too_many(removed, total, limit, "granted scopes would be removed")
@@ -209,8 +210,14 @@ def _of_kinds(operations: Sequence[Operation], *kinds: str) -> Iterator[Operatio
 
 
 def _counts(facts: Facts, guard: str, operation: Operation) -> bool:
-    # What the user let through by name does not use up the number of the others.
-    return not facts.allow.permits(guard, operation.agent)
+    # What the user let through by name does not use up the number of the others, nor does a replacement
+    # that is refused anyway, nor the cleaning up after a run that was cut off.
+    if any(change.path == "type" for change in operation.changes):
+        return facts.allow.permits("replace", operation.agent) and not facts.allow.permits(
+            guard, operation.agent
+        )
+    is_clean_up = all(change.path == "claim" for change in operation.changes) and bool(operation.changes)
+    return not is_clean_up and not facts.allow.permits(guard, operation.agent)
 
 
 def _too_many(affected: int, total: int, limit: CountLimit, what: str) -> str:

@@ -9,7 +9,7 @@ from reconciler.model.agent import AgentPatch, AgentStatus, LiveAgent, NewAgent
 from reconciler.model.desired import Desired, DesiredAgent
 from reconciler.model.mark import MARK_KEY, Claim, Delivered, Mark
 from reconciler.model.plan import Operation, OperationKind
-from reconciler.model.values import Json, JsonObject
+from reconciler.model.values import Json, JsonObject, without_nulls
 from reconciler.planning.agent_diff import (
     AgentDiff,
     diff_agent,
@@ -126,7 +126,7 @@ def unmet(sent: AgentPatch, answer: LiveAgent) -> tuple[str, ...]:
     missing = []
     if sent.display_name is not None and answer.display_name != sent.display_name:
         missing.append("display_name")
-    if sent.metadata is not None and not same(_without_nulls(sent.metadata), _without_nulls(answer.metadata)):
+    if sent.metadata is not None and not same(without_nulls(sent.metadata), without_nulls(answer.metadata)):
         missing.append("metadata")
     if sent.scopes is not None and answer.target_scopes != sent.scopes:
         missing.append("scopes")
@@ -217,9 +217,3 @@ def _status_after(kinds: set[OperationKind]) -> AgentStatus | None:
 
 def _manages_status(agent: DesiredAgent) -> bool:
     return "status" not in agent.ignore
-
-
-def _without_nulls(value: Json) -> Json:
-    if isinstance(value, Mapping):
-        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
-    return value

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from reconciler.errors import AlterSyncError
 from reconciler.model.agent import AgentName, NewAgent
 from reconciler.model.mark import RunId
 from reconciler.model.scopes import Scopes
@@ -18,7 +18,25 @@ def agents(**blocks: str) -> str:
     return HEAD + "agents:\n" + "".join(f"  {name}: {block}\n" for name, block in blocks.items())
 
 
+STORE = Path(__file__).with_name("store.sh")
+
+
+def with_store(*deliver_to: str, read: str = "keys") -> str:
+    """One agent that delivers to the store of `store.sh`, called `store`, or to `file`, or to both.
+
+    Asked what it holds, the store tells its `keys`, or their `ids`, or is not asked (`nothing`).
+    """
+    argv = f'sh, "{STORE}", "@FOLDER@/keys"'
+    asking = "" if read == "nothing" else f"read: [{argv}, {read}], "
+    store = f"{{type: command, write: [{argv}], {asking}timeout: 1s}}"
+    head = HEAD.replace("sinks:\n", f"sinks:\n  store: {store}\n")
+    return head + f"agents:\n  a: {{scopes: {{}}, deliver_to: [{', '.join(deliver_to)}]}}\n"
+
+
+OBEDIENT_STORE = with_store("store")
 PLAIN = agents(a="{scopes: {google: [gmail.readonly]}}")
+# Above the largest process id of Linux.
+_NO_PROCESS = 2**22 + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +75,8 @@ def _key_delivered_but_not_recorded(fleet: Fleet) -> None:
     fleet.configure(PLAIN)
     fleet.server.faults.add("drop_before", method="PATCH", times=None)
     fleet.apply_once()
+    fleet.server.faults.clear()
+    _rewrite_claim(fleet, run_of_dead_process)
 
 
 def _key_lost(fleet: Fleet) -> None:
@@ -65,7 +85,7 @@ def _key_lost(fleet: Fleet) -> None:
     fleet.server.faults.add("drop_before", method="GET", nth=2, times=None)
     fleet.apply_once()
     fleet.server.faults.clear()
-    assert fleet.agent("a").mark is not None
+    _rewrite_claim(fleet, run_of_dead_process)
 
 
 def _given_back(fleet: Fleet) -> None:
@@ -74,10 +94,22 @@ def _given_back(fleet: Fleet) -> None:
     live = fleet.agent("a")
     [key] = fleet.live_keys(live.id)
     fleet.api.deprecate_key(live.id, key.key_id)
+    _rewrite_claim(fleet, lambda _run: RunId(""))
+
+
+def run_of_dead_process(run: RunId) -> RunId:
+    """The run as if its process were gone: for other processes, the runs of this one are still at work."""
+    machine, _, started, tail = run.split("-")
+    return RunId(f"{machine}-{_NO_PROCESS}-{started}-{tail}")
+
+
+def _rewrite_claim(fleet: Fleet, change: Callable[[RunId], RunId]) -> None:
+    live = fleet.agent("a")
     assert live.mark is not None
     assert live.mark.claim is not None
-    mark = replace(live.mark, claim=replace(live.mark.claim, run=RunId("")))
-    fleet.api.update_agent(live.id, mark_patch(live, mark), expected_version=live.version)
+    claim = replace(live.mark.claim, run=change(live.mark.claim.run))
+    patch = mark_patch(live, replace(live.mark, claim=claim))
+    fleet.api.update_agent(live.id, patch, expected_version=live.version)
 
 
 _BEFORE_UPDATE = agents(
@@ -112,11 +144,3 @@ _SCENARIOS = (
     Scenario("mint-after-give-back", PLAIN, calls=10, reads=5, arrange=_given_back),
 )
 SCENARIOS: Mapping[str, Scenario] = {scenario.name: scenario for scenario in _SCENARIOS}
-
-
-def run_quietly(fleet: Fleet, scenario: Scenario, *, hasty: bool) -> None:
-    """The disturbed run. It may fail, but only with an error that users can be shown."""
-    try:
-        fleet.apply_once(allow=scenario.allow, api=fleet.hasty_api if hasty else None)
-    except AlterSyncError:
-        return

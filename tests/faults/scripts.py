@@ -90,6 +90,11 @@ class Script:
         """Whether requests arrive after the client has given them up: that takes a client without patience."""
         return any(hit.kind == "late" for hit in self.hits)
 
+    @property
+    def is_stale(self) -> bool:
+        """Whether the run may plan on what was true a while ago."""
+        return any(hit.kind == "stale" for hit in self.hits)
+
 
 def single_faults(scenario: Scenario, server: str) -> Iterator[Script]:
     """Every kind at every request, once and for ever."""

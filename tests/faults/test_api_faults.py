@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.scenarios import SCENARIOS, Scenario, run_quietly
+from reconciler.errors import AlterSyncError, ExitCode
+from tests.faults.scenarios import SCENARIOS, Scenario
 from tests.faults.scripts import (
     CHOICE,
     PLAY_ALL,
@@ -98,14 +99,31 @@ def _broken_by(script: Script, fleet: Fleet) -> list[str]:
     scenario.begin(fleet)
     for hit in script.hits:
         fleet.server.faults.arm(hit.fault())
-    run_quietly(fleet, scenario, hasty=script.is_late)
+    exit_code = _disturbed_run(fleet, scenario, hasty=script.is_late)
     if script.is_late:
         fleet.settle()
     fleet.server.faults.clear()
     problems = [f"at once: {found}" for found in fleet.broken_promises()]
+    if exit_code is ExitCode.OK and not script.is_stale and not _work_is_given_back(fleet):
+        problems += [f"success was reported: {found}" for found in fleet.violations()]
     for _ in range(2):
         fleet.apply_once(allow=scenario.allow)
-    problems += fleet.violations()
+    problems += fleet.violations() + fleet.unusable()
     before = len(fleet.mutations())
     fleet.apply_once(allow=scenario.allow)
     return problems + [f"still at it: {one.method} {one.path}" for one in fleet.mutations()[before:]]
+
+
+def _disturbed_run(fleet: Fleet, scenario: Scenario, *, hasty: bool) -> ExitCode:
+    """The run may fail, but only with an error that users can be shown."""
+    try:
+        _, outcome = fleet.apply_once(allow=scenario.allow, api=fleet.hasty_api if hasty else None)
+    except AlterSyncError as error:
+        return error.exit_code
+    return outcome.exit_code()
+
+
+def _work_is_given_back(fleet: Fleet) -> bool:
+    """Whether the run said in a mark that the next one has to look again."""
+    marks = (agent.mark for agent in fleet.api.list_agents())
+    return any(mark and mark.claim and not mark.claim.run for mark in marks)

@@ -34,12 +34,13 @@ from reconciler.planning.plan_document import plan_document
 from reconciler.planning.planner import LiveState, PlanOptions, make_plan, needs_keys
 from reconciler.ports import AgentApi
 from reconciler.reports.json_document import outcome_document
-from reconciler.sandbox import SandboxServer
+from reconciler.sandbox import SandboxServer, SandboxSettings
+from reconciler.sandbox.answers import Refusal
+from reconciler.sandbox.faults import FaultPlan
 from reconciler.sandbox.keys import digest
 from reconciler.sandbox.store import LoggedRequest
 from reconciler.sinks.registry import open_sink
 from tests.support.builders import allowing
-from tests.support.sandbox_server import running_sandbox
 
 KEY = re.compile(r"alter_(?:ak|rk)_[a-z2-7]{22}_[a-z2-7]{6}")
 HEAD = """\
@@ -90,6 +91,10 @@ class Fleet:
         loaded = load([self.config], now=datetime.now(UTC))
         assert loaded.desired is not None, loaded.diagnostics
         self.desired = loaded.desired
+
+    def order(self, *words: str) -> None:
+        """Tells the store of `store.sh` how to behave, one word for each of its next calls."""
+        Path(f"{self.keys}.orders").write_text("".join(f"{word}\n" for word in words))
 
     def start_over(self) -> None:
         """An empty sandbox and empty sinks, as if nothing had ever been applied."""
@@ -204,7 +209,7 @@ class Fleet:
         return found + self._forced() + self._leaks()
 
     def violations(self) -> list[str]:
-        """What must hold once a run has reached its goal; empty when all is well."""
+        """What must hold once a run has reached its goal; empty when all is well. Uses no key."""
         agents = self.api.list_agents()
         counts = Counter(agent.name for agent in agents)
         found = [f"{name}: live {counts[name]} times" for name in self.desired.agents if counts[name] != 1]
@@ -232,10 +237,22 @@ class Fleet:
             yield f"recorded {mark.delivered}, live {live}"
         elif len(held) != len(declared.deliver_to) or len(set(held)) != 1:
             yield f"the sinks hold {len(held)} keys, {len(set(held))} different ones"
-        elif self.server.use_key(held[0]) != mark.delivered.key_id:
+        elif self.key_id_of(held[0]) != mark.delivered.key_id:
             yield "the sinks hold another key than the recorded one"
         if any(key.deprecated_at for key in live):
             yield "its key is deprecated"
+
+    def unusable(self) -> list[str]:
+        """The agents whose workloads cannot use what the sinks hold. Trying it counts as use."""
+        names = [agent.name for agent in self.desired.agents.values() if agent.deliver_to]
+        return [name for name in names if not all(self._works(key) for key in self.held(name))]
+
+    def _works(self, plaintext: str) -> bool:
+        try:
+            self.server.use_key(plaintext)
+        except Refusal:
+            return False
+        return True
 
     def _forced(self) -> list[str]:
         log = self.server.store.request_log()
@@ -266,9 +283,11 @@ class Fleet:
 
 
 @contextmanager
-def running_fleet(folder: Path, **settings: Any) -> Iterator[Fleet]:
+def running_fleet(folder: Path, *, faults: FaultPlan | None = None, **settings: Any) -> Iterator[Fleet]:
     """A fleet on a sandbox of its own, both in this folder."""
-    with running_sandbox(folder, **settings) as server:
+    server = SandboxServer(folder / "sandbox.db", settings=SandboxSettings(**settings))
+    server.faults = faults or server.faults
+    with server:
         fleet = Fleet(server, folder)
         try:
             yield fleet

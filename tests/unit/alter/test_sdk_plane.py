@@ -12,11 +12,11 @@ from reconciler import errors
 from reconciler.alter.clock import SystemClock
 from reconciler.alter.retry import ApiEvent
 from reconciler.alter.sdk_plane import SdkPlane
-from reconciler.model.agent import AgentId, AgentName
+from reconciler.model.agent import AgentId, AgentName, AgentPatch, NewAgent
 from reconciler.model.key import KeyId
 from reconciler.model.scopes import Scopes
 from reconciler.model.secret import Secret
-from reconciler.ports import AgentApi, AgentPatch, NewAgent
+from reconciler.ports import AgentApi
 from tests.support.wire_server import Received, Reply, WireServer
 from tests.unit.alter.fakes import APP_KEY, FakeClock, agent_json, key_json, make_key, page_json
 

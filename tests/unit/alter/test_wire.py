@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 
 from reconciler import errors
 from reconciler.alter import wire
-from reconciler.model.agent import AgentName
+from reconciler.model.agent import AgentName, AgentPatch, NewAgent
 from reconciler.model.scopes import Scopes
-from reconciler.ports import AgentPatch, NewAgent
 from tests.unit.alter.fakes import agent_json, key_json, page_json
 
 ROUTE = "GET /sdk/agents"

@@ -110,9 +110,15 @@ def test_in_the_wrong_app_nothing_at_all_is_done() -> None:
 def test_strangers_allowed_by_name_stop_nobody_else() -> None:
     strangers = [live(name, mark=mark_of(app="payments-test")) for name in ("one", "two")]
     desired = configuration(declared("new"), declared("one"))
-    assert not planned(desired, *strangers, allow=("wrong-app=two",)).operations
+    assert ids(planned(desired, *strangers, allow=("wrong-app=two",))) == ["revoke_agent:two"]
     both = planned(desired, *strangers, allow=("wrong-app=one", "wrong-app=two"))
-    assert ids(both) == ["create_agent:new", "adopt_agent:one"]
+    assert ids(both) == ["create_agent:new", "adopt_agent:one", "revoke_agent:two"]
+
+
+def test_after_a_rename_of_the_app_what_is_not_declared_is_revoked_and_blocks_no_later_plan() -> None:
+    leftover = live("leftover", mark=mark_of(app="the-old-name"))
+    plan = planned(configuration(declared("new")), leftover, allow=("wrong-app",))
+    assert ids(plan) == ["revoke_agent:leftover", "create_agent:new"]
 
 
 @pytest.mark.parametrize("owner", [OWNER, "payments"])

@@ -1,0 +1,129 @@
+"""What goes wrong outside ends with its own exit code, one message and, for a program, one document."""
+
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.cli.boundary import guarded
+from reconciler.cli.console import Console, OutputFormat
+from reconciler.errors import ExitCode
+from reconciler.sandbox import SandboxServer
+from reconciler.sandbox.keys import mint_plaintext
+from tests.support.commands import SCRIPT, declare, environment, process, readers, run
+
+# Longer than any patience, so that the one answer is final.
+LATER = {"Retry-After": "3600"}
+
+FAULTS: list[tuple[dict[str, Any], ExitCode, str, bool]] = [
+    ({"kind": "status", "status": 401, "body": {"error": "key_expired"}}, ExitCode.AUTH, "key_expired", False),
+    ({"kind": "status", "status": 404, "body": {"error": "agent_not_found"}}, ExitCode.NOT_FOUND, "agent_not_found", False),
+    ({"kind": "status", "status": 409, "body": {"error": "agent_name_exists"}}, ExitCode.CONFLICT, "agent_name_exists", False),
+    ({"kind": "status", "status": 429, "headers": LATER}, ExitCode.RATE_LIMIT, "rate_limit_exceeded", True),
+    ({"kind": "status", "status": 503, "headers": LATER}, ExitCode.ERROR, "scripted_fault", True),
+    ({"kind": "status", "status": 400, "body": {"error": "invalid_request"}}, ExitCode.ERROR, "invalid_request", False),
+    ({"kind": "html", "status": 404}, ExitCode.ERROR, "api_error", False),
+    ({"kind": "status", "status": 200, "body": "not json"}, ExitCode.ERROR, "not_json", False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fault", "exit_code", "code", "retryable"), FAULTS, ids=[str(row[2]) for row in FAULTS])
+@pytest.mark.parametrize("words", [["plan"], ["apply", "--yes"], ["status"]], ids=" ".join)
+def test_a_refusal_by_the_server_has_its_exit_code_on_both_streams(
+    alter: SandboxServer, words: list[str], fault: dict[str, Any], exit_code: ExitCode, code: str, retryable: bool
+) -> None:
+    declare(readers("alpha"))
+    alter.faults.add(**fault, method="GET", path="/sdk/agents", times=None)
+    result = run(*words, "--output", "json")
+    assert result.code == exit_code
+    assert (result.document["exit"], result.document["code"]) == (exit_code, code)
+    assert result.document["retryable"] is retryable
+    assert result.document["message"].split(":")[0] in result.stderr
+    assert result.stderr.startswith("error: ")
+    assert f"[{code}]" in result.stderr
+    assert run(*words).stdout == ""
+
+
+def test_the_lines_of_jsonl_hold_a_failure_as_well(workplace: Path) -> None:
+    (document,) = run("plan", "--output", "jsonl").rows
+    assert (document["exit"], document["code"]) == (ExitCode.NOT_FOUND, "file_not_found")
+
+
+def test_an_api_that_cannot_be_reached_is_said_to_be_so_while_it_is_tried(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{unused.getsockname()[1]}"
+    waits: list[float] = []
+    monkeypatch.setattr("time.sleep", waits.append)  # 20 s otherwise, which nobody has here
+    monkeypatch.setenv("ALTER_BASE_URL", address)
+    monkeypatch.setenv("ALTER_API_KEY", mint_plaintext("rk"))
+    declare(readers("alpha"))
+    result = run("plan", "--output", "json")
+    assert result.code == ExitCode.ERROR
+    assert (result.document["code"], result.document["retryable"]) == ("unreachable", True)
+    assert result.document["hint"] == "check the network and the base URL"
+    waits = [seconds for seconds in waits if seconds > 0]
+    assert len(waits) > 2
+    told = [line for line in result.stderr.splitlines() if "trying again in" in line]
+    assert len(told) == len(waits) - 2  # the first two hiccups are nobody's business
+    assert run("plan", "-v").stderr.count("trying again in") == len(waits)
+    assert "trying again" not in run("plan", "-q").stderr
+
+
+def test_waiting_for_the_rate_limit_is_said_on_request(alter: SandboxServer) -> None:
+    declare(readers("alpha"))
+    budget = {"X-RateLimit-Limit": "60", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1", "Retry-After": "1"}
+    alter.faults.add("status", method="GET", status=429, headers=budget)
+    result = run("plan", "-v")
+    assert result.code == ExitCode.OK
+    assert "rate_limit_exceeded, trying again in" in result.stderr
+
+
+def test_a_reader_that_goes_away_is_no_traceback(alter: SandboxServer) -> None:
+    # Far more than a pipe holds.
+    declare(readers(*(f"agent-{number:04}" for number in range(800))))
+    with subprocess.Popen(
+        [SCRIPT, "plan", "-v"], env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        child.stdout.read(10)
+        child.stdout.close()
+        stderr = child.stderr.read()
+        assert child.wait(15) == ExitCode.ERROR
+    assert stderr == b""
+
+
+def test_a_terminal_of_another_century_gets_question_marks(alter: SandboxServer) -> None:
+    declare({"alpha": {"scopes": {}, "display_name": "Ä → B"}})
+    result = process("plan", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert (result.code, result.stderr) == (ExitCode.OK, "")
+    assert result.stdout.isascii()
+
+
+@pytest.mark.parametrize("verbosity", [0, 1, 2])
+def test_a_defect_is_reported_by_its_type_and_never_by_its_text(
+    capsys: pytest.CaptureFixture[str], verbosity: int
+) -> None:
+    plaintext = mint_plaintext("ak")
+
+    def defective() -> ExitCode:
+        raise KeyError(plaintext)
+
+    console = Console(output=OutputFormat.JSON, verbosity=verbosity)
+    assert guarded(console, defective) == ExitCode.ERROR
+    stdout, stderr = capsys.readouterr()
+    assert "internal error (KeyError)" in stdout
+    assert '"code": "internal"' in stdout
+    assert plaintext not in stdout + stderr
+    assert ("in defective" in stderr) is (verbosity == 2)
+
+
+def test_a_warning_of_a_command_without_a_console_is_one_message() -> None:
+    result = run("schema", "--nope")
+    assert result.code == ExitCode.USAGE
+    assert result.stderr.count("error: ") == 1

@@ -1,0 +1,171 @@
+"""``alter-sync sandbox``: a process of its own that any client can talk to."""
+
+import os
+import re
+import shlex
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from reconciler.errors import ExitCode
+from reconciler.sandbox.keys import mint_plaintext
+from tests.support.commands import SCRIPT, declare, environment, readers, run
+
+pytestmark = pytest.mark.usefixtures("workplace")
+
+
+@contextmanager
+def serving(*flags: str, end: signal.Signals = signal.SIGINT) -> Iterator[list[str]]:
+    """The lines that it printed for a shell; afterwards it has to end well."""
+    with subprocess.Popen(
+        [SCRIPT, "sandbox", "serve", *flags],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as child:
+        assert child.stdout is not None
+        try:
+            yield [child.stdout.readline().rstrip("\n"), child.stdout.readline().rstrip("\n")]
+        finally:
+            child.send_signal(end)
+            rest, stderr = child.communicate(timeout=15)
+        assert (child.returncode, rest) == (ExitCode.OK, "")
+        assert re.fullmatch(r"serving \S+; Ctrl-C ends it\n", stderr)
+
+
+def export(monkeypatch: pytest.MonkeyPatch, lines: list[str]) -> dict[str, str]:
+    """Does what a shell does with the lines."""
+    words = [word for line in lines for word in shlex.split(line, comments=True) if "=" in word]
+    variables = dict(word.split("=", 1) for word in words)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return variables
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_what_it_prints_points_a_client_at_it_until_it_is_stopped(
+    monkeypatch: pytest.MonkeyPatch, end: signal.Signals
+) -> None:
+    declare(readers("alpha"))
+    with serving(end=end) as lines:
+        assert list(export(monkeypatch, lines)) == ["ALTER_BASE_URL", "ALTER_API_KEY"]
+        assert run("apply", "--yes").code == ExitCode.OK
+        assert run("plan", "--detailed-exitcode").code == ExitCode.OK
+    assert run("plan", "--sandbox", "--detailed-exitcode").code == ExitCode.OK
+
+
+def test_the_key_can_go_to_a_file_that_only_its_owner_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("old.key").write_text("a key that everybody reads")
+    for name in ("new.key", "old.key"):
+        with serving("--key-file", name) as lines:
+            assert lines[1] == f"# the key is in {name}: use --api-key-file"
+            assert list(export(monkeypatch, lines)) == ["ALTER_BASE_URL"]
+            declare(readers("alpha"))
+            assert run("plan", "--api-key-file", name).code == ExitCode.OK
+        assert stat.S_IMODE(os.stat(name).st_mode) == 0o600
+
+
+def test_a_key_can_have_few_permissions(monkeypatch: pytest.MonkeyPatch) -> None:
+    declare(readers("alpha"))
+    with serving("--permissions", "agents:read", "--permissions", "providers:read") as lines:
+        export(monkeypatch, lines)
+        assert run("plan").code == ExitCode.OK
+        assert run("apply", "--yes").code == ExitCode.AUTH
+
+
+def test_it_can_be_slow_and_strict(monkeypatch: pytest.MonkeyPatch) -> None:
+    declare(readers("alpha"))
+    with serving("--latency", "0.2", "--rate-limit", "300", "--database", "my.db") as lines:
+        export(monkeypatch, lines)
+        begun = time.monotonic()
+        assert run("plan").code == ExitCode.OK
+        assert time.monotonic() - begun > 0.2
+    assert Path("my.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--permissions", "agents:reed"], "did you mean 'agents:read'?"),
+        (["--permissions", "xyz"], "permissions are: agents:read,"),
+        (["--key-file", "nowhere/key"], "nowhere/key cannot be written: No such file or directory"),
+        (["--database", "agents.yaml"], "agents.yaml is not a sandbox"),
+        (["--database", "agents.yaml/x.db"], "cannot be kept in agents.yaml/x.db"),
+    ],
+    ids=["typo", "unknown", "key file", "file", "folder"],
+)
+def test_what_cannot_be_served_is_refused_at_once(flags: list[str], said: str) -> None:
+    declare({})
+    result = run("sandbox", "serve", *flags)
+    assert (result.code, result.stdout) == (ExitCode.USAGE, "")
+    assert said in result.stderr
+
+
+def test_a_port_that_is_taken_is_refused_with_a_way_out() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        result = run("sandbox", "serve", "--port", port)
+    assert (result.code, result.stdout) == (ExitCode.USAGE, "")
+    assert f"port {port} cannot be used: Address already in use" in result.stderr
+    assert "hint: use --port 0" in result.stderr
+
+
+def test_it_can_be_emptied() -> None:
+    declare(readers("alpha"))
+    run("apply", "--sandbox", "--yes")
+    result = run("sandbox", "reset")
+    assert (result.code, result.stdout) == (ExitCode.OK, "")
+    assert result.stderr == ".alter-sync/sandbox.sqlite3 is empty\n"
+    assert run("plan", "--sandbox", "--detailed-exitcode").code == ExitCode.CHANGES
+
+
+def test_its_clock_can_be_moved_and_stays_so() -> None:
+    declare({"alpha": {"scopes": {}, "expires_at": "2090-01-01"}})
+    run("apply", "--sandbox", "--yes")
+    first = run("sandbox", "advance", "1h")
+    assert re.fullmatch(r"the sandbox's time is now \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\n", first.stdout)
+    assert first.stderr == ""
+    second = run("sandbox", "advance", "365d")
+    assert second.stdout > first.stdout
+
+
+@pytest.mark.parametrize(
+    ("duration", "said"), [("soon", "'soon' is no duration"), ("11000d", "too far"), ("-5d", "-5")]
+)
+def test_its_clock_moves_by_a_duration_and_only_ahead(duration: str, said: str) -> None:
+    run("plan", "--sandbox", "-c", str(declare({})))
+    result = run("sandbox", "advance", duration)
+    assert (result.code, result.stdout) == (ExitCode.USAGE, "")
+    assert said in result.stderr
+
+
+@pytest.mark.parametrize("words", [["reset"], ["advance", "1h"]], ids=" ".join)
+def test_a_sandbox_that_is_not_there_is_not_found_and_not_made(words: list[str]) -> None:
+    result = run("sandbox", *words, "--database", "nowhere.db")
+    assert result.code == ExitCode.NOT_FOUND
+    assert "there is no sandbox nowhere.db" in result.stderr
+    assert not Path("nowhere.db").exists()
+
+
+def test_an_address_of_the_machine_does_not_matter_to_the_embedded_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    declare({})
+    monkeypatch.setenv("ALTER_BASE_URL", "https://alter.example")
+    monkeypatch.setenv("ALTER_API_KEY", mint_plaintext("rk"))
+    assert run("plan", "--sandbox").code == ExitCode.OK
+
+
+def test_without_the_extra_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "reconciler.sandbox", None)
+    declare({})
+    result = run("plan", "--sandbox")
+    assert result.code == ExitCode.USAGE
+    assert "pip install 'alter-sync[sandbox]'" in result.stderr
