@@ -85,8 +85,10 @@ def finish_unfinished(context: RunContext, agent: DesiredAgent, live: LiveAgent)
     keys = context.api.list_keys(live.id)
     held = _held_by_all_sinks(context, agent, keys)
     if held is not None:
-        after = record_delivery(context, live, _delivered(context, agent, held), keep_claim=True)
-        return Handover(after, held, f"recorded key {held}, which every sink holds already")
+        if held.deprecated_at is not None:  # by ``_retire``, after a sink that stored it reported a failure
+            context.api.undeprecate_key(live.id, held.key_id)
+        after = record_delivery(context, live, _delivered(context, agent, held.key_id), keep_claim=True)
+        return Handover(after, held.key_id, f"recorded key {held.key_id}, which every sink holds already")
     mint = _mint(context, live, known=[key.key_id for key in keys])
     return _deliver_and_record(context, agent, live, mint, keep_claim=True)
 
@@ -186,7 +188,7 @@ def _retire(context: RunContext, live: LiveAgent, key_id: KeyId) -> str:
     """Gets rid of a key that could not be delivered; says in words what became of it.
 
     The only key of an agent is not revoked, for that takes ``force``. It is deprecated, and the claim is
-    given back so that the next run replaces it.
+    given back so that the next run sees to it.
     """
     with suppress(ApiError):
         try:
@@ -194,21 +196,20 @@ def _retire(context: RunContext, live: LiveAgent, key_id: KeyId) -> str:
         except LastActiveKey:
             context.api.deprecate_key(live.id, key_id)
             give_back(context, live)
-            return f"; key {key_id} is deprecated, the next run replaces it"
+            return f"; key {key_id} is deprecated, the next run sees to it"
         with suppress(ApiError):
             give_back(context, live)
         return f"; key {key_id} was revoked again"
     return f"; key {key_id} could not be retired either, the next run will do it"
 
 
-def _held_by_all_sinks(context: RunContext, agent: DesiredAgent, keys: Sequence[AgentKey]) -> KeyId | None:
+def _held_by_all_sinks(context: RunContext, agent: DesiredAgent, keys: Sequence[AgentKey]) -> AgentKey | None:
     """The live key that every sink of the agent holds, if they all can be read and agree."""
     held = set()
     for sink in context.sinks_of(agent):
         reading = sink.read_back(agent.name) if sink.is_readable else None
         held.add(reading.key_id if reading else None)
-    live = {key.key_id for key in keys if key.is_live}
-    return held.pop() if len(held) == 1 and held <= live else None
+    return next((key for key in keys if key.is_live and held == {key.key_id}), None)
 
 
 def _delivered(context: RunContext, agent: DesiredAgent, key_id: KeyId) -> Delivered:

@@ -18,7 +18,6 @@ DEFAULT_PARALLELISM = 8
 # After this many agents in a row without an answer from the API the rest is not tried.
 _GIVE_UP_AFTER = 5
 _NEEDS_ADMIN = frozenset[OperationKind]({"revoke_agent", "revoke_key"})
-_API_IS_DOWN = frozenset({"unreachable", "server_fault", "rate_limit_exceeded"})
 
 
 def execute(
@@ -80,7 +79,7 @@ class _Breaker:
         """Takes in what became of an agent."""
         failure = next((outcome.failure for outcome in outcomes if outcome.failure), None)
         with self._lock:
-            if failure is None or failure.code not in _API_IS_DOWN:
+            if failure is None or not _api_is_down(failure):
                 self._in_a_row = 0
             else:
                 self._in_a_row += 1
@@ -95,3 +94,8 @@ class _Breaker:
 
 def _wants_admin(unit: Sequence[Operation]) -> bool:
     return any(operation.kind in _NEEDS_ADMIN for operation in unit)
+
+
+def _api_is_down(failure: Failure) -> bool:
+    """No answer, a server fault or a full rate limit. Its code would not tell, for servers send their own."""
+    return failure.retryable and failure.exit_code in {ExitCode.ERROR, ExitCode.RATE_LIMIT}

@@ -141,8 +141,13 @@ def _patch(
     claim: Claim | None,
 ) -> LiveAgent:
     request = patch_request(context.desired, agent, live, operations, claim=claim)
+    body = request.body
+    if claim and claim.run == context.run and body.scopes is None and live.scopes_pending is None:
+        # Only together with scopes is a stale version certain to be refused, and of two runs that take over
+        # one claim only one may go on.
+        body = replace(body, scopes=live.scopes)
     try:
-        answer = send_patch(context, live, request.body, grace_seconds=request.grace_seconds)
+        answer = send_patch(context, live, body, grace_seconds=request.grace_seconds)
     except ApiError as error:
         if "narrow" in error.code and not error.hint:
             error.hint = (
@@ -150,7 +155,7 @@ def _patch(
             )
         raise
     mark = answer.mark
-    if request.body.policy is not None and mark and (noted := policy_note(agent, answer, mark)):
+    if body.policy is not None and mark and (noted := policy_note(agent, answer, mark)):
         answer = send_patch(context, answer, mark_patch(answer, noted))
     return answer
 

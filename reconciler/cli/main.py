@@ -11,7 +11,7 @@ from reconciler.cli.app import build_app
 from reconciler.cli.boundary import guarded
 from reconciler.cli.console import Console, OutputFormat
 from reconciler.cli.options import DEFAULT_SANDBOX
-from reconciler.errors import AlterSyncError, ExitCode, UsageError
+from reconciler.errors import ExitCode, UsageError
 
 
 def main() -> None:
@@ -31,7 +31,6 @@ def run(arguments: Sequence[str]) -> int:
 
 def _invoke(arguments: Sequence[str]) -> int:
     """Calls typer. Its own complaints become ``UsageError``, so that they look like every other failure."""
-    from typer._click.exceptions import ClickException
     from typer._click.exceptions import UsageError as ClickUsageError
 
     try:
@@ -39,8 +38,6 @@ def _invoke(arguments: Sequence[str]) -> int:
     except ClickUsageError as error:
         command = error.ctx.command_path if error.ctx else "alter-sync"
         raise UsageError(error.format_message(), hint=f"see: {command} --help") from error
-    except ClickException as error:
-        raise AlterSyncError(error.format_message()) from error
 
 
 def _with_sandbox_default(arguments: Sequence[str]) -> list[str]:

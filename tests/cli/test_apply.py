@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -11,7 +12,7 @@ from reconciler.errors import ExitCode
 from reconciler.sandbox import SandboxServer
 from tests.support.commands import declare, mutations, readers, run, terminal, use_key_of
 
-TO_FILES = {
+TO_FILES: dict[str, Any] = {
     "defaults": {"deliver_to": ["env"]},
     "sinks": {"env": {"type": "file", "path": "secrets/{agent}.env", "format": "dotenv"}},
 }
@@ -34,7 +35,10 @@ def test_it_has_nothing_to_ask_when_there_is_nothing_to_do(alter: SandboxServer)
     run("apply", "--yes")
     result = run("apply")
     assert (result.code, result.stderr) == (ExitCode.OK, "")
-    assert result.stdout == "Plan: no changes; 1 in sync\n\nNothing to do: live agents match the configuration.\n"
+    assert (
+        result.stdout
+        == "Plan: no changes; 1 in sync\n\nNothing to do: live agents match the configuration.\n"
+    )
 
 
 def test_it_fails_where_nobody_can_answer(alter: SandboxServer) -> None:
@@ -138,7 +142,10 @@ def test_only_targets_are_touched(alter: SandboxServer) -> None:
 
 
 def test_what_a_guard_refuses_is_left_and_the_rest_is_done(alter: SandboxServer) -> None:
-    declare(readers("alpha") | {"beta": {"scopes": {"google": ["drive"]}}}, guards={"sensitive_scopes": ["*:drive"]})
+    declare(
+        readers("alpha") | {"beta": {"scopes": {"google": ["drive"]}}},
+        guards={"sensitive_scopes": ["*:drive"]},
+    )
     result = run("apply", "--yes")
     assert result.code == ExitCode.REFUSED
     assert "Apply: 1 done; 1 blocked" in result.stdout
@@ -196,7 +203,9 @@ def test_a_key_that_cannot_be_handed_over_is_the_gravest_cause(alter: SandboxSer
 
 
 def test_going_on_means_the_same_targets_and_allowances(alter: SandboxServer) -> None:
-    declare({"alpha": {"scopes": {"google": ["drive"]}}}, guards={"sensitive_scopes": ["*:drive"]}, file="a.yaml")
+    declare(
+        {"alpha": {"scopes": {"google": ["drive"]}}}, guards={"sensitive_scopes": ["*:drive"]}, file="a.yaml"
+    )
     flags = ["--target", "alph*", "--allow", "sensitive-scopes=alpha"]
     assert run("plan", "-c", "a.yaml", *flags, "--save", "plan.json").code == ExitCode.OK
     alter.faults.add("status", method="POST", status=409, times=2)

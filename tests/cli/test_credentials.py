@@ -144,7 +144,8 @@ def test_a_file_without_a_key_is_refused(
 
 
 @pytest.mark.parametrize(
-    "address", ["http://alter.example", "http://10.0.0.1:8080", "ftp://localhost", "alter.example", "https://"]
+    "address",
+    ["http://alter.example", "http://10.0.0.1:8080", "ftp://localhost", "alter.example", "https://"],
 )
 def test_a_key_is_never_sent_in_the_clear_or_to_no_address(
     workplace: Path, monkeypatch: pytest.MonkeyPatch, address: str

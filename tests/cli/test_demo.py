@@ -1,4 +1,4 @@
-"""``alter-sync demo``: it tells its story anywhere, leaves nothing behind, and fails when the story is wrong."""
+"""``alter-sync demo``: it tells its story anywhere, leaves nothing behind, and fails when it went wrong."""
 
 import os
 from pathlib import Path

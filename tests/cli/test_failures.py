@@ -1,5 +1,6 @@
 """What goes wrong outside ends with its own exit code, one message and, for a program, one document."""
 
+import io
 import socket
 import subprocess
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from reconciler.cli.boundary import guarded
 from reconciler.cli.console import Console, OutputFormat
+from reconciler.cli.main import main
 from reconciler.errors import ExitCode
 from reconciler.sandbox import SandboxServer
 from reconciler.sandbox.keys import mint_plaintext
@@ -17,29 +19,31 @@ from tests.support.commands import SCRIPT, declare, environment, process, reader
 # Longer than any patience, so that the one answer is final.
 LATER = {"Retry-After": "3600"}
 
-FAULTS: list[tuple[dict[str, Any], ExitCode, str, bool]] = [
-    ({"kind": "status", "status": 401, "body": {"error": "key_expired"}}, ExitCode.AUTH, "key_expired", False),
-    ({"kind": "status", "status": 404, "body": {"error": "agent_not_found"}}, ExitCode.NOT_FOUND, "agent_not_found", False),
-    ({"kind": "status", "status": 409, "body": {"error": "agent_name_exists"}}, ExitCode.CONFLICT, "agent_name_exists", False),
-    ({"kind": "status", "status": 429, "headers": LATER}, ExitCode.RATE_LIMIT, "rate_limit_exceeded", True),
-    ({"kind": "status", "status": 503, "headers": LATER}, ExitCode.ERROR, "scripted_fault", True),
-    ({"kind": "status", "status": 400, "body": {"error": "invalid_request"}}, ExitCode.ERROR, "invalid_request", False),
-    ({"kind": "html", "status": 404}, ExitCode.ERROR, "api_error", False),
-    ({"kind": "status", "status": 200, "body": "not json"}, ExitCode.ERROR, "not_json", False),
-]  # fmt: skip
+FAULTS: dict[tuple[str, ExitCode], dict[str, Any]] = {
+    ("key_expired", ExitCode.AUTH): {"status": 401, "body": {"error": "key_expired"}},
+    ("agent_not_found", ExitCode.NOT_FOUND): {"status": 404, "body": {"error": "agent_not_found"}},
+    ("agent_name_exists", ExitCode.CONFLICT): {"status": 409, "body": {"error": "agent_name_exists"}},
+    ("rate_limit_exceeded", ExitCode.RATE_LIMIT): {"status": 429, "headers": LATER},
+    ("scripted_fault", ExitCode.ERROR): {"status": 503, "headers": LATER},
+    ("invalid_request", ExitCode.ERROR): {"status": 400, "body": {"error": "invalid_request"}},
+    ("api_error", ExitCode.ERROR): {"status": 404, "body": "<html>"},
+    ("not_json", ExitCode.ERROR): {"status": 200, "body": "not json"},
+}
+RETRYABLE = {"rate_limit_exceeded", "scripted_fault"}
 
 
-@pytest.mark.parametrize(("fault", "exit_code", "code", "retryable"), FAULTS, ids=[str(row[2]) for row in FAULTS])
+@pytest.mark.parametrize(("code", "exit_code"), FAULTS, ids=str)
 @pytest.mark.parametrize("words", [["plan"], ["apply", "--yes"], ["status"]], ids=" ".join)
 def test_a_refusal_by_the_server_has_its_exit_code_on_both_streams(
-    alter: SandboxServer, words: list[str], fault: dict[str, Any], exit_code: ExitCode, code: str, retryable: bool
+    alter: SandboxServer, words: list[str], code: str, exit_code: ExitCode
 ) -> None:
     declare(readers("alpha"))
-    alter.faults.add(**fault, method="GET", path="/sdk/agents", times=None)
+    fault = FAULTS[code, exit_code]
+    alter.faults.add("status", method="GET", path="/sdk/agents", times=None, **fault)
     result = run(*words, "--output", "json")
     assert result.code == exit_code
     assert (result.document["exit"], result.document["code"]) == (exit_code, code)
-    assert result.document["retryable"] is retryable
+    assert result.document["retryable"] is (code in RETRYABLE)
     assert result.document["message"].split(":")[0] in result.stderr
     assert result.stderr.startswith("error: ")
     assert f"[{code}]" in result.stderr
@@ -76,7 +80,12 @@ def test_an_api_that_cannot_be_reached_is_said_to_be_so_while_it_is_tried(
 
 def test_waiting_for_the_rate_limit_is_said_on_request(alter: SandboxServer) -> None:
     declare(readers("alpha"))
-    budget = {"X-RateLimit-Limit": "60", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1", "Retry-After": "1"}
+    budget = {
+        "X-RateLimit-Limit": "60",
+        "X-RateLimit-Remaining": "0",
+        "X-RateLimit-Reset": "1",
+        "Retry-After": "1",
+    }
     alter.faults.add("status", method="GET", status=429, headers=budget)
     result = run("plan", "-v")
     assert result.code == ExitCode.OK
@@ -103,6 +112,34 @@ def test_a_terminal_of_another_century_gets_question_marks(alter: SandboxServer)
     result = process("plan", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
     assert (result.code, result.stderr) == (ExitCode.OK, "")
     assert result.stdout.isascii()
+
+
+def test_a_broken_pipe_leaves_nothing_to_complain_about_at_exit(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone() -> ExitCode:
+        raise BrokenPipeError
+
+    with open("stdout", "w") as stdout:
+        monkeypatch.setattr("sys.stdout", stdout)
+        assert guarded(Console(), gone) == ExitCode.ERROR
+        stdout.write("what was still in the buffer")
+    assert Path("stdout").read_text() == ""
+
+
+def test_the_entry_point_ends_the_process_with_the_exit_code(
+    alter: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(readers("alpha"), app={"name": "payments → prod"})
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.argv", ["alter-sync", "apply"])
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    monkeypatch.setattr("sys.stdout", io.StringIO())
+    monkeypatch.setattr("sys.stderr", io.TextIOWrapper(written, encoding="ascii"))
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == ExitCode.USAGE
+    assert b"there is nobody to answer" in written.getvalue()
 
 
 @pytest.mark.parametrize("verbosity", [0, 1, 2])

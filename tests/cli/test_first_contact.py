@@ -89,7 +89,9 @@ def test_a_typing_error_is_a_usage_error_that_names_what_was_meant(words: list[s
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.parametrize("words", [["plan", "--output", "json", "--oops"], ["plan", "--output=jsonl", "--oops"]])
+@pytest.mark.parametrize(
+    "words", [["plan", "--output", "json", "--oops"], ["plan", "--output=jsonl", "--oops"]]
+)
 def test_a_typing_error_is_a_document_when_a_program_asked(words: list[str]) -> None:
     result = run(*words)
     assert result.code == ExitCode.USAGE

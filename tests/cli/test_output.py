@@ -42,9 +42,7 @@ def test_no_color_wins_over_force_color_and_that_over_the_stream(
 
 
 @pytest.mark.parametrize(("term", "has_color"), [("xterm", True), ("dumb", False)])
-def test_a_terminal_gets_colours_and_its_width(
-    alter: SandboxServer, term: str, has_color: bool
-) -> None:
+def test_a_terminal_gets_colours_and_its_width(alter: SandboxServer, term: str, has_color: bool) -> None:
     declare({"alpha": {"scopes": {}, "metadata": {"note": "x" * 300}}})
     written = _on_a_terminal(["alter-sync", "plan"], environment(TERM=term, COLUMNS="60"))
     assert (ESCAPE in written) is has_color

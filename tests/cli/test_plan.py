@@ -28,7 +28,10 @@ def test_detailed_exit_codes_tell_changes_from_none(alter: SandboxServer) -> Non
 
 
 def test_a_refusal_by_a_guard_comes_before_changes(alter: SandboxServer) -> None:
-    declare(readers("alpha") | {"beta": {"scopes": {"google": ["drive"]}}}, guards={"sensitive_scopes": ["*:drive"]})
+    declare(
+        readers("alpha") | {"beta": {"scopes": {"google": ["drive"]}}},
+        guards={"sensitive_scopes": ["*:drive"]},
+    )
     result = run("plan", "--detailed-exitcode")
     assert result.code == ExitCode.REFUSED
     assert "`alter-sync apply --allow sensitive-scopes=beta`" in result.stdout
@@ -77,7 +80,9 @@ def test_an_unknown_guard_is_refused_with_the_nearest_or_with_all(alter: Sandbox
     assert alter.store.request_log() == []
 
 
-def test_an_allowance_for_an_agent_that_is_not_there_is_refused_with_the_nearest(alter: SandboxServer) -> None:
+def test_an_allowance_for_an_agent_that_is_not_there_is_refused_with_the_nearest(
+    alter: SandboxServer,
+) -> None:
     declare(readers("nightly-sync"))
     result = run("plan", "--allow", "revoke-in-use=nightly-sinc")
     assert result.code == ExitCode.USAGE

@@ -9,8 +9,10 @@ import stat
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,27 @@ def test_what_it_prints_points_a_client_at_it_until_it_is_stopped(
         assert run("apply", "--yes").code == ExitCode.OK
         assert run("plan", "--detailed-exitcode").code == ExitCode.OK
     assert run("plan", "--sandbox", "--detailed-exitcode").code == ExitCode.OK
+
+
+def test_it_serves_in_the_foreground(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+
+    def interrupt_when_it_answers() -> None:
+        while True:
+            with suppress(OSError):
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/_sandbox/clock", timeout=5).close()
+                break
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with ThreadPoolExecutor() as pool:
+        done = pool.submit(interrupt_when_it_answers)
+        result = run("sandbox", "serve", "--port", str(port), "--key-file", "key")
+        done.result()
+    assert result.code == ExitCode.OK
+    assert result.stdout.splitlines()[0] == f"export ALTER_BASE_URL=http://127.0.0.1:{port}"
+    assert Path("key").read_text().strip() not in result.stdout + result.stderr
 
 
 def test_the_key_can_go_to_a_file_that_only_its_owner_reads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +179,9 @@ def test_a_sandbox_that_is_not_there_is_not_found_and_not_made(words: list[str])
     assert not Path("nowhere.db").exists()
 
 
-def test_an_address_of_the_machine_does_not_matter_to_the_embedded_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_of_the_machine_does_not_matter_to_the_embedded_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     declare({})
     monkeypatch.setenv("ALTER_BASE_URL", "https://alter.example")
     monkeypatch.setenv("ALTER_API_KEY", mint_plaintext("rk"))

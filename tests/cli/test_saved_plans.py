@@ -86,9 +86,7 @@ def test_it_is_for_one_app(alter: SandboxServer) -> None:
     assert_stale(run("apply", "plan.json", "--yes", "-o", "json"), "payments-staging", alter)
 
 
-def test_it_is_for_one_server(
-    alter: SandboxServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_is_for_one_server(alter: SandboxServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     declare(readers("alpha"))
     saved()
     with running_sandbox(tmp_path / "other") as other:

@@ -103,4 +103,6 @@ def test_no_agents_are_no_lines(alter: SandboxServer) -> None:
 
 def test_fields_choose_columns(alter: SandboxServer) -> None:
     declare(readers("alpha"))
-    assert run("status", "-o", "jsonl", "--fields", "name,status").rows == [{"name": "alpha", "status": "not live"}]
+    assert run("status", "-o", "jsonl", "--fields", "name,status").rows == [
+        {"name": "alpha", "status": "not live"}
+    ]

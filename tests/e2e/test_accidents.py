@@ -37,7 +37,9 @@ def test_a_renamed_owner_does_not_take_the_agents_with_it(fleet: SandboxServer) 
 
 def test_half_of_the_agents_are_not_deleted_at_once(fleet: SandboxServer) -> None:
     declare(readers(*NAMES[:6]))
-    assert_refused(fleet, guard="max-revocations", because="6 of 12 owned agents would be revoked at once (50 %)")
+    assert_refused(
+        fleet, guard="max-revocations", because="6 of 12 owned agents would be revoked at once (50 %)"
+    )
 
 
 def test_an_emptied_file_revokes_nothing(fleet: SandboxServer) -> None:

@@ -1,10 +1,15 @@
 """Running it again is safe and cheap: no change means no change, and requests do not grow with agents."""
 
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import pytest
 
 from reconciler.errors import ExitCode
 from reconciler.sandbox import SandboxServer
-from tests.support.commands import declare, mutations, readers, run
+from tests.support.commands import SCRIPT, declare, environment, mutations, readers, run
 
 
 def test_a_second_apply_only_reads(alter: SandboxServer) -> None:
@@ -42,3 +47,40 @@ def test_a_plan_of_a_thousand_agents_without_changes_is_two_requests(alter: Sand
     paths = [request.path for request in alter.store.request_log()]
     assert paths.count("/sdk/agents") == 1
     assert len(paths) <= 2
+
+
+SLOW_STORE = """
+import os, pathlib, sys, time
+key = sys.stdin.read()
+if pathlib.Path("slow").exists():
+    pathlib.Path("reached").touch()
+    while pathlib.Path("slow").exists():
+        time.sleep(0.02)
+    sys.exit(1)
+pathlib.Path(os.environ["ALTER_SYNC_AGENT"]).write_text(key)
+"""
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/stat").exists(), reason="whether a run is dead is known only with /proc"
+)
+def test_a_run_that_was_killed_in_a_delivery_is_finished_by_the_next(alter: SandboxServer) -> None:
+    Path("store.py").write_text(SLOW_STORE)
+    Path("slow").touch()
+    sinks = {"store": {"type": "command", "write": [sys.executable, "store.py"]}}
+    declare({"alpha": {"scopes": {}, "deliver_to": ["store"]}}, sinks=sinks)
+    with subprocess.Popen(
+        [SCRIPT, "apply", "--yes"], env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as child:
+        while not Path("reached").exists():
+            time.sleep(0.02)
+        child.kill()
+    Path("slow").unlink()
+    assert not Path("alpha").exists()
+    assert run("plan", "--detailed-exitcode").code == ExitCode.CHANGES
+    result = run("apply", "--yes")
+    assert result.code == ExitCode.OK, result.stdout
+    (row,) = run("status", "-o", "jsonl").rows
+    assert alter.use_key(Path("alpha").read_text()) == row["delivered"]["key_id"]
+    assert [key["revoked_at"] is None for key in row["keys"]].count(True) == 1
+    assert run("plan", "--detailed-exitcode").code == ExitCode.OK

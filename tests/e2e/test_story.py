@@ -37,10 +37,10 @@ def as_the_official_client_sees(key: str) -> dict[str, Any]:
 
     async def story() -> dict[str, Any]:
         async with App(key) as app:
-            listed = await app.list_agents()
+            listed = await app.agents.list(limit=100)
             return {
                 agent.name: {provider: sorted(names) for provider, names in agent.scopes.items()}
-                for agent in listed.items
+                for agent in listed.agents
             }
 
     return asyncio.run(story())

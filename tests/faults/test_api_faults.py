@@ -106,12 +106,7 @@ def _broken_by(script: Script, fleet: Fleet) -> list[str]:
     problems = [f"at once: {found}" for found in fleet.broken_promises()]
     if exit_code is ExitCode.OK and not script.is_stale and not _work_is_given_back(fleet):
         problems += [f"success was reported: {found}" for found in fleet.violations()]
-    for _ in range(2):
-        fleet.apply_once(allow=scenario.allow)
-    problems += fleet.violations() + fleet.unusable()
-    before = len(fleet.mutations())
-    fleet.apply_once(allow=scenario.allow)
-    return problems + [f"still at it: {one.method} {one.path}" for one in fleet.mutations()[before:]]
+    return problems + fleet.made_good(allow=scenario.allow)
 
 
 def _disturbed_run(fleet: Fleet, scenario: Scenario, *, hasty: bool) -> ExitCode:

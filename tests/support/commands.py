@@ -60,7 +60,7 @@ def run(*arguments: str, stdin: TextIO | None = None) -> Result:
     return Result(code, stdout.getvalue(), stderr.getvalue())
 
 
-def process(*arguments: str, timeout: float = 20, **variables: str) -> Result:
+def process(*arguments: str, **variables: str) -> Result:
     """A process of its own, with nothing in its environment but ours for Alter and ``variables``."""
     done = subprocess.run(
         [SCRIPT, *arguments],
@@ -69,7 +69,7 @@ def process(*arguments: str, timeout: float = 20, **variables: str) -> Result:
         capture_output=True,
         text=True,
         encoding="utf-8",
-        timeout=timeout,
+        timeout=20,
         check=False,
     )
     return Result(done.returncode, done.stdout, done.stderr)
@@ -109,7 +109,7 @@ def declare(
     """
     document: dict[str, Any] = {"version": 1, "owner": owner, "app": {"name": APP}, **sections}
     if agents is not None:
-        nowhere = {} if "defaults" in sections else {"deliver_to": []}
+        nowhere: dict[str, Any] = {} if "defaults" in sections else {"deliver_to": []}
         document["agents"] = {name: {**nowhere, **block} for name, block in agents.items()}
     path = Path(file)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from reconciler.alter.sdk_plane import SdkPlane
 from reconciler.alter.snapshot import read_keys
+from reconciler.alter.transport import READ_SECONDS
 from reconciler.applying.context import RunContext
 from reconciler.applying.executor import execute
 from reconciler.cli.run_identity import begin_run, dead_runs, end_run
@@ -41,6 +42,8 @@ from reconciler.sandbox.keys import digest
 from reconciler.sandbox.store import LoggedRequest
 from reconciler.sinks.registry import open_sink
 from tests.support.builders import allowing
+
+Plane = TypeVar("Plane", bound=SdkPlane)
 
 KEY = re.compile(r"alter_(?:ak|rk)_[a-z2-7]{22}_[a-z2-7]{6}")
 HEAD = """\
@@ -77,9 +80,29 @@ class Fleet:
         self.folder = folder
         self.config = folder / "agents.yaml"
         self.documents: list[str] = []
-        self.api = self._connect()
-        self.hasty_api = self._connect(read_seconds=HASTY_READ_SECONDS, budget_seconds=_HASTY_BUDGET_SECONDS)
+        self.api = self.connect(SdkPlane)
+        self.hasty_api = self.connect(
+            SdkPlane, read_seconds=HASTY_READ_SECONDS, budget_seconds=_HASTY_BUDGET_SECONDS
+        )
         self.desired: Desired
+
+    def connect(
+        self,
+        kind: type[Plane],
+        *,
+        api_key: str = "",
+        budget_seconds: float = 1.0,
+        read_seconds: float = READ_SECONDS,
+    ) -> Plane:
+        """Another connection to the sandbox, with the key that may do everything unless one is given."""
+        return kind.connect(
+            base_url=self.server.base_url,
+            api_key=Secret(api_key or self.server.app_key()),
+            owner="team",
+            clock=FastClock(),
+            budget_seconds=budget_seconds,
+            read_seconds=read_seconds,
+        )
 
     def close(self) -> None:
         self.api.close()
@@ -247,6 +270,15 @@ class Fleet:
         names = [agent.name for agent in self.desired.agents.values() if agent.deliver_to]
         return [name for name in names if not all(self._works(key) for key in self.held(name))]
 
+    def made_good(self, *, runs: int = 2, allow: Sequence[str] = ()) -> list[str]:
+        """What is wrong after undisturbed runs, the last of which has to be one that changes nothing."""
+        for _ in range(runs):
+            self.apply_once(allow=allow)
+        problems = self.violations() + self.unusable()
+        before = len(self.mutations())
+        self.apply_once(allow=allow)
+        return problems + [f"still at it: {one.method} {one.path}" for one in self.mutations()[before:]]
+
     def _works(self, plaintext: str) -> bool:
         try:
             self.server.use_key(plaintext)
@@ -271,15 +303,6 @@ class Fleet:
 
     def _keep(self, document: Any) -> None:
         self.documents.append(json.dumps(document, default=str))
-
-    def _connect(self, **options: float) -> SdkPlane:
-        return SdkPlane.connect(
-            base_url=self.server.base_url,
-            api_key=Secret(self.server.app_key()),
-            owner="team",
-            clock=FastClock(),
-            **{"budget_seconds": 1.0, **options},  # type: ignore[arg-type]
-        )
 
 
 @contextmanager
