@@ -45,6 +45,8 @@ class RetryPolicy:
     attempts: int = 8
     first_wait_seconds: float = 0.25
     longest_wait_seconds: float = 10.0
+    # A host that cannot be reached at all is a wrong address more often than a short outage.
+    connection_attempts: int = 4
 
 
 class Retrier:
@@ -84,7 +86,7 @@ class Retrier:
             run.attempt = attempt
             with attempt:
                 return action()
-        raise AssertionError("stamina ends with a result or an error")  # pragma: no cover
+        raise AssertionError("stamina ends with a result or an error")
 
 
 @dataclass(slots=True)
@@ -109,7 +111,9 @@ class _Run:
         # Between half of the scheduled wait and all of it, on top of what the server asks for: threads that
         # failed together must not come back together.
         wait = self.attempt.next_wait * (0.5 + self.jitter() / 2) + _asked_seconds(error)
-        if self.attempt.num >= self.policy.attempts or now + wait > self.give_up_at:
+        never_sent = isinstance(error, errors.Unreachable) and not error.sent
+        attempts = self.policy.connection_attempts if never_sent else self.policy.attempts
+        if self.attempt.num >= attempts or now + wait > self.give_up_at:
             return False
         self.on_event(ApiEvent("retry", self.route, self.attempt.num, wait, error.code))
         self.clock.sleep(wait)

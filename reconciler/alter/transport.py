@@ -93,7 +93,7 @@ class Transport:
             ) as response:
                 return self._read(response, started=started, route=route)
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
-            raise _translated(exc, route=route) from exc
+            raise _translated(exc, route=route, base_url=self._base_url) from exc
 
     def close(self) -> None:
         """Closes the connections."""
@@ -131,7 +131,7 @@ def checked_base_url(text: str) -> tuple[str, bool]:
         raise _unusable("it contains a query or a fragment")
     is_loopback = _is_loopback(parts.hostname)
     if parts.scheme == "http" and not is_loopback:
-        raise _unusable("it is not https://, which only an address of this machine need not be")
+        raise _unusable("it begins with http://, which is for addresses of this machine only; use https://")
     return text.rstrip("/"), is_loopback
 
 
@@ -168,7 +168,7 @@ def _unusable(why: str) -> errors.UsageError:
     )
 
 
-def _translated(exc: httpx.HTTPError | httpx.InvalidURL, *, route: str) -> errors.ApiError:
+def _translated(exc: httpx.HTTPError | httpx.InvalidURL, *, route: str, base_url: str) -> errors.ApiError:
     """The one place where failures of httpx become ours."""
     causes = tuple(_causes(exc))
     untrusted = next((cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError)), None)
@@ -186,7 +186,9 @@ def _translated(exc: httpx.HTTPError | httpx.InvalidURL, *, route: str) -> error
             hint = "the proxy of the environment (HTTPS_PROXY) refused to connect"
         elif any(isinstance(cause, socket.gaierror) for cause in causes):
             hint = "the host name of the base URL cannot be resolved"
-        return errors.Unreachable(f"{route}: no connection ({_kind(exc)})", hint=hint, sent=False)
+        return errors.Unreachable(
+            f"{route}: no connection to {base_url} ({_kind(exc)})", hint=hint, sent=False
+        )
     if isinstance(exc, httpx.LocalProtocolError | httpx.UnsupportedProtocol | httpx.InvalidURL):
         return errors.ApiError(f"{route}: the request cannot be sent ({_kind(exc)})", code="bad_request")
     return errors.Unreachable(

@@ -40,8 +40,8 @@ _LONGEST_RATE_LIMIT_WAIT_SECONDS = 60.0
 class Handover:
     """A finished delivery: the agent afterwards, the key, and keys that nobody holds and are still live.
 
-    ``may_grow``: the answer to a mint was lost, and the list of keys did not show what came of it. It may have
-    been an old list, or the request is still on its way; so the claim has to stay for the next run to look.
+    ``may_grow``: the answer to a mint was lost, and the list of keys did not show what came of it. The list
+    may have been an old one, or the request is still on its way, so the claim stays for the next run to look.
     """
 
     live: LiveAgent
@@ -144,7 +144,7 @@ def _deliver_and_record(
     delivered = _delivered(context, agent, minted.key_id)
     after = record_delivery(context, live, delivered, keep_claim=keep_claim)
     places = ", ".join(f"{sink.name} ({sink.place(agent.name)})" for sink in context.sinks_of(agent))
-    detail = f"delivered key {minted.key_id} to {places}"
+    detail = f"key {minted.key_id} to {places}"
     return Handover(after, minted.key_id, detail, lost=mint.lost, may_grow=mint.may_grow)
 
 

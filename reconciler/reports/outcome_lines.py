@@ -65,7 +65,7 @@ def _agent(
     status = _worst(operations)
     shown = style.bold(for_terminal(name))
     if status != "failed" and not verbose and len({operation.status for operation in operations}) == 1:
-        what = ", ".join(map(_what, operations))
+        what = ", ".join(map(_brief if status == "done" else _what, operations))
         return [f"  {_paint(style, status, _SIGNS[status])} {shown}  {what}"]
     lines = [f"  {shown}"]
     for operation in operations:
@@ -76,8 +76,17 @@ def _agent(
     return lines
 
 
+def _brief(operation: OperationOutcome) -> str:
+    """Where a key went is what people look for; ids are in the verbose text and in the JSON."""
+    return _what(operation) if operation.kind == "mint_key" or not operation.detail else _kind(operation)
+
+
+def _kind(operation: OperationOutcome) -> str:
+    return operation.kind.replace("_", " ")
+
+
 def _what(operation: OperationOutcome) -> str:
-    kind = operation.kind.replace("_", " ")
+    kind = _kind(operation)
     return f"{kind} ({for_terminal(operation.detail, limit=MESSAGE_LIMIT)})" if operation.detail else kind
 
 

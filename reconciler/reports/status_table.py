@@ -19,6 +19,10 @@ _UNKNOWN = "?"
 _NONE = "-"
 
 
+# As much of a key's id as tells it apart for a reader; the whole one is in the JSON.
+_ID_START = 8
+
+
 def status_text(rows: Sequence[StatusRow], *, style: Style, width: int | None = None) -> str:
     """One line for each agent, in the order given; last, how many. ``width`` is that of a TTY."""
     if not rows:
@@ -49,7 +53,7 @@ def _cells(row: StatusRow) -> tuple[str, ...]:
     delivered = _NONE
     if row.delivered:
         sinks = ", ".join(row.delivered.sinks) or "no sink"
-        delivered = f"{row.delivered.key_id} → {sinks}"
+        delivered = f"{_start_of(row.delivered.key_id)} → {sinks}"
     raw = (
         row.name,
         row.type,
@@ -62,6 +66,10 @@ def _cells(row: StatusRow) -> tuple[str, ...]:
         "; ".join(_notes(row)),
     )
     return tuple(map(for_terminal, raw))
+
+
+def _start_of(key_id: str) -> str:
+    return key_id if len(key_id) <= _ID_START else key_id[:_ID_START] + "…"
 
 
 def _keys(keys: tuple[AgentKey, ...] | None) -> str:

@@ -106,6 +106,9 @@ class Store:
         return found[0] if found else None
 
     def now(self) -> float:
+        # Another process may have moved the clock of a database that is being served.
+        if self._history is not None:
+            self.clock.offset_seconds = float(self._meta("clock_offset_seconds") or 0)
         return self.clock.now()
 
     def advance_clock(self, seconds: float) -> float:

@@ -113,7 +113,7 @@ def _rewrite_claim(fleet: Fleet, change: Callable[[RunId], RunId]) -> None:
 
 
 _BEFORE_UPDATE = agents(
-    a="{display_name: One, metadata: {team: x, old: y}, scopes: {google: [gmail.readonly], slack: [chat:write]}}"
+    a="{display_name: One, metadata: {team: x, old: y}, scopes: {google: [gmail.readonly], slack: [chat]}}"
 )
 _AFTER_UPDATE = agents(a="{display_name: Two, metadata: {team: z}, scopes: {google: [gmail.send]}}")
 

@@ -11,10 +11,13 @@ import os
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from reconciler.sandbox.faults import Fault
 from tests.faults.scenarios import SCENARIOS, Scenario
 from tests.support.fleet import LATE_SECONDS
+
+T = TypeVar("T")
 
 CHOICE = os.environ.get("ALTER_SYNC_FAULTS", "")
 PLAY_ALL = CHOICE == "all"
@@ -37,7 +40,7 @@ KINDS: Mapping[str, Fault] = {
     "late": Fault("delay", seconds=LATE_SECONDS),
 }
 
-SERVERS: Mapping[str, Mapping[str, bool]] = {
+SERVERS: Mapping[str, Mapping[str, Any]] = {
     "plain": {},
     "merging": {"metadata_merge": True},
     "unversioned": {"honours_version_without_scopes": False},
@@ -87,7 +90,7 @@ class Script:
 
     @property
     def is_late(self) -> bool:
-        """Whether requests arrive after the client has given them up: that takes a client without patience."""
+        """Whether requests come after the client has given them up: that takes one without patience."""
         return any(hit.kind == "late" for hit in self.hits)
 
     @property
@@ -116,9 +119,8 @@ def pair_of_faults(seed: int) -> Script:
     return Script(scenario.name, draw.choice(list(SERVERS)), (first, second))
 
 
-def sample(scripts: list[Script], *, one_in: int) -> list[Script]:
-    """A part of the scripts that is the same each time, mixed from all over; all of them when asked for."""
+def sample(plans: list[T], *, one_in: int) -> list[T]:
+    """A part of the plans that is the same each time, mixed from all over; all of them when asked for."""
     if PLAY_ALL:
-        return scripts
-    mixed = random.Random(len(scripts)).sample(scripts, k=len(scripts))
-    return mixed[: -(-len(scripts) // one_in)]
+        return plans
+    return random.Random(len(plans)).sample(plans, k=-(-len(plans) // one_in))

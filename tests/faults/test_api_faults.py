@@ -94,7 +94,7 @@ def _play(batch: Batch, folder: Path) -> None:
 
 
 def _broken_by(script: Script, fleet: Fleet) -> list[str]:
-    """What is wrong after one run with the faults of the script, two without, and one that must do nothing."""
+    """What is wrong at once after a run with the faults of the script, and after undisturbed ones."""
     scenario = SCENARIOS[script.scenario]
     scenario.begin(fleet)
     for hit in script.hits:

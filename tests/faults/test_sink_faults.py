@@ -1,4 +1,4 @@
-"""Sinks fail at every call and in every way: no key is lost, none is left live, the next run makes it good."""
+"""Sinks fail at every call and in every way: no key is lost or left over, the next run makes it good."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two runs at once on one configuration: nobody creates twice, nobody loses a key, both end with a clear code."""
+"""Two runs at once on one configuration: none creates twice, none loses a key, both end with a clear code."""
 
 from __future__ import annotations
 

@@ -85,7 +85,9 @@ def test_operations_are_found_by_kind_in_their_order() -> None:
 
 def test_our_errors_keep_code_hint_and_whether_a_repetition_helps() -> None:
     failure = failure_of(ConcurrentUpdate("moved", hint="plan again"))
-    assert failure == Failure(ExitCode.CONFLICT, "agent_concurrent_update", "moved", "plan again", retryable=True)
+    assert failure == Failure(
+        ExitCode.CONFLICT, "agent_concurrent_update", "moved", "plan again", retryable=True
+    )
     assert failure_of(RateLimited("slow down")).exit_code is ExitCode.RATE_LIMIT
 
 
