@@ -76,7 +76,7 @@ def closing_database(server: SandboxServer) -> Iterator[SandboxServer]:
 
 def check_permissions(names: Iterable[str]) -> None:
     """Refuses a permission that Alter does not have: a key with it could do nothing."""
-    from reconciler.cli.wiring import nearest
+    from reconciler.cli.selection import nearest
     from reconciler.sandbox.catalog import APP_PERMISSIONS
 
     for name in names:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -119,7 +119,7 @@ def pair_of_faults(seed: int) -> Script:
     return Script(scenario.name, draw.choice(list(SERVERS)), (first, second))
 
 
-def sample(plans: list[T], *, one_in: int) -> list[T]:
+def sample(plans: Sequence[T], *, one_in: int) -> Sequence[T]:
     """A part of the plans that is the same each time, mixed from all over; all of them when asked for."""
     if PLAY_ALL:
         return plans

@@ -104,6 +104,18 @@ def test_a_second_key_that_cannot_be_delivered_is_revoked_at_once(tmp_path: Path
         assert _mended_by_next_run(fleet) == []
 
 
+def test_a_key_that_can_be_neither_delivered_nor_retired_is_left_to_the_next_run(tmp_path: Path) -> None:
+    with running_fleet(tmp_path) as fleet:
+        fleet.configure(OBEDIENT_STORE)
+        fleet.order("fail..")
+        fleet.server.faults.add("drop_before", method="DELETE", times=None)
+        _, outcome = fleet.apply_once()
+        assert outcome.exit_code() is ExitCode.SINK
+        assert "could not be retired either" in _message(outcome)
+        fleet.server.faults.clear()
+        assert _mended_by_next_run(fleet) == []
+
+
 def test_the_message_of_a_sink_that_tells_the_key_does_not_repeat_it(tmp_path: Path) -> None:
     with running_fleet(tmp_path) as fleet:
         fleet.configure(OBEDIENT_STORE)

@@ -85,6 +85,7 @@ class Fleet:
             SdkPlane, read_seconds=HASTY_READ_SECONDS, budget_seconds=_HASTY_BUDGET_SECONDS
         )
         self.desired: Desired
+        self._loaded: dict[str, Desired] = {}
 
     def connect(
         self,
@@ -111,9 +112,11 @@ class Fleet:
     def configure(self, text: str) -> None:
         """Writes and loads the configuration."""
         self.config.write_text(text.replace("@FOLDER@", str(self.folder)))
-        loaded = load([self.config], now=datetime.now(UTC))
-        assert loaded.desired is not None, loaded.diagnostics
-        self.desired = loaded.desired
+        if text not in self._loaded:
+            loaded = load([self.config], now=datetime.now(UTC))
+            assert loaded.desired is not None, loaded.diagnostics
+            self._loaded[text] = loaded.desired
+        self.desired = self._loaded[text]
 
     def order(self, *words: str) -> None:
         """Tells the store of `store.sh` how to behave, one word for each of its next calls."""

@@ -14,7 +14,9 @@ from reconciler.cli import options as opt
 from reconciler.cli.boundary import guarded
 from reconciler.cli.commands.plan import plan_as_text, show_plan
 from reconciler.cli.console import Console, OutputFormat
-from reconciler.cli.wiring import Session, Source, open_session, open_sinks, parse_allowances, plan_session
+from reconciler.cli.selection import parse_allowances
+from reconciler.cli.source import Source
+from reconciler.cli.wiring import Session, open_session, open_sinks, plan_session
 from reconciler.errors import AlterSyncError, ExitCode, UsageError
 
 if TYPE_CHECKING:

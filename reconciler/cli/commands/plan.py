@@ -11,7 +11,9 @@ import typer
 from reconciler.cli import options as opt
 from reconciler.cli.boundary import guarded
 from reconciler.cli.console import Console, OutputFormat
-from reconciler.cli.wiring import Source, open_session, parse_allowances, plan_session
+from reconciler.cli.selection import parse_allowances
+from reconciler.cli.source import Source
+from reconciler.cli.wiring import open_session, plan_session
 from reconciler.errors import ExitCode
 
 if TYPE_CHECKING:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from reconciler.cli import options as opt
 from reconciler.cli.boundary import guarded
 from reconciler.cli.console import Console, OutputFormat
-from reconciler.cli.wiring import Session, Source, check_targets, open_session
+from reconciler.cli.selection import check_targets
+from reconciler.cli.source import Source
+from reconciler.cli.wiring import Session, open_session
 from reconciler.errors import ExitCode
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from reconciler.cli import options as opt
 from reconciler.cli.boundary import guarded
 from reconciler.cli.console import Console, OutputFormat
-from reconciler.cli.wiring import Source, load_configuration
+from reconciler.cli.source import Source
+from reconciler.cli.wiring import load_configuration
 from reconciler.errors import ExitCode
 
 EPILOG = """\b

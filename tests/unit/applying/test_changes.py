@@ -11,7 +11,7 @@ from reconciler.model.agent import AgentName, AgentPatch, NewAgent
 from reconciler.model.mark import MARK_KEY
 from reconciler.model.outcome import OperationOutcome, Outcome
 from reconciler.model.scopes import Scopes
-from tests.support.fleet import HEAD, Fleet
+from tests.support.fleet import HEAD, Fleet, running_fleet
 
 
 def _one(block: str) -> str:
@@ -143,6 +143,7 @@ def test_a_revocation_that_does_not_show_is_reported(fleet: Fleet) -> None:
         "status": "active",
         "version": 9,
         "created_at": "2026-11-24T00:00:00Z",
+        "scopes": {},
     }
     fleet.server.faults.add("status", method="DELETE", status=200, body=body)
     assert "accepted the revocation but does not show it" in _message(fleet.carry_out(plan))

@@ -179,6 +179,43 @@ def test_a_mint_that_nobody_can_explain_leaves_the_next_run_to_look(fleet: Fleet
     assert fleet.violations() == []
 
 
+def test_a_lost_mint_that_is_the_only_key_is_retired_once_there_is_another(fleet: Fleet) -> None:
+    """Somebody revoked the only key by force, so the lost one may not go before the next is delivered."""
+    SCENARIOS["mint-again"].begin(fleet)
+    fleet.server.store.connection.execute("UPDATE keys SET revoked_at = 1 WHERE agent_id IS NOT NULL")
+    fleet.server.faults.add("drop_after", method="POST")
+    assert fleet.apply_once()[1].exit_code() is ExitCode.OK
+    assert [one.method for one in fleet.mutations()][-4:] == ["POST", "PATCH", "DELETE", "PATCH"]
+    assert fleet.violations() == []
+
+
+def test_a_mint_without_a_plaintext_is_reported_and_the_next_run_replaces_it(fleet: Fleet) -> None:
+    SCENARIOS["mint-again"].begin(fleet)
+    body = {"key_id": "k", "key_prefix": "alter_ak_abcdef", "api_key": None}
+    fleet.server.faults.add("status", method="POST", status=201, body=body)
+    _, outcome = fleet.apply_once()
+    assert "its plaintext is not in the answer" in _messages(outcome)
+    assert fleet.made_good(runs=1) == []
+
+
+def test_a_create_whose_answers_are_all_lost_is_found_and_finished_in_the_same_run(fleet: Fleet) -> None:
+    fleet.configure(PLAIN)
+    plan = fleet.plan()
+    fleet.server.faults.add("drop_after", method="POST", path="agents$", times=None)
+    assert fleet.carry_out(plan).exit_code() is ExitCode.OK
+    assert fleet.violations() == []
+
+
+def test_a_create_that_is_found_without_a_key_is_reported_and_the_next_run_mints(fleet: Fleet) -> None:
+    fleet.configure(PLAIN)
+    plan = fleet.plan()
+    fleet.server.faults.add("drop_after", method="POST", path="agents$", times=None)
+    fleet.server.faults.add("status", path="keys$", status=200, body={"items": []})
+    assert "was created without a key" in _messages(fleet.carry_out(plan))
+    fleet.server.faults.clear()
+    assert fleet.made_good(runs=1) == []
+
+
 class _BrokenCable(SdkPlane):
     """The first mint never leaves this machine."""
 

@@ -17,7 +17,7 @@ def _operation(kind: OperationKind, suffix: str = "") -> Operation:
     return Operation(id=f"{kind}:a{suffix}", kind=kind, agent=AgentName("a"), reason="")
 
 
-_CREATE, _MINT, _SUSPEND = map(_operation, ("create_agent", "mint_key", "suspend_agent"))
+_CREATE, _MINT, _SUSPEND = _operation("create_agent"), _operation("mint_key"), _operation("suspend_agent")
 
 
 def _statuses(outcomes: tuple[OperationOutcome, ...]) -> list[str]:
