@@ -45,8 +45,9 @@ _GRAVEST_FIRST = (
 
 def gravest(codes: Iterable[ExitCode]) -> ExitCode:
     """The exit code of a run with these causes; ``OK`` when there are none."""
-    present = set(codes)
-    return next((code for code in _GRAVEST_FIRST if code in present), ExitCode.OK)
+    present = set(codes) - {ExitCode.OK}
+    unknown = ExitCode.ERROR if present else ExitCode.OK
+    return next((code for code in _GRAVEST_FIRST if code in present), unknown)
 
 
 class AlterSyncError(Exception):

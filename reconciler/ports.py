@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -92,10 +92,14 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class SinkReading:
-    """What a sink holds for an agent. ``fingerprint`` is that of ``Secret``; unknown parts are ``None``."""
+    """What a sink holds for an agent. ``fingerprint`` is that of ``Secret``; unknown parts are ``None``.
+
+    With the ``plaintext`` a delivery that was cut off between two sinks can be finished with the same key.
+    """
 
     key_id: KeyId | None
     fingerprint: str | None
+    plaintext: Secret | None = field(default=None, repr=False, compare=False)
 
 
 class SecretSink(Protocol):

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from reconciler.applying.context import RunContext
-from reconciler.applying.marking import give_back, record_delivery
+from reconciler.applying.marking import give_back, record_delivery, renewed_claim
 from reconciler.errors import (
     ApiError,
     BadAnswer,
@@ -26,7 +26,8 @@ from reconciler.model.agent import LiveAgent
 from reconciler.model.desired import DesiredAgent
 from reconciler.model.key import AgentKey, KeyId, MintedKey
 from reconciler.model.mark import Delivered
-from reconciler.ports import Delivery, SecretSink
+from reconciler.model.secret import Secret
+from reconciler.ports import Delivery, SecretSink, SinkReading
 
 # After any of these a mint may have been carried out; only the list of keys tells.
 _OUTCOME_UNKNOWN = (Unreachable, ServerFault, BadAnswer, RateLimited)
@@ -53,9 +54,9 @@ class Handover:
 
 @dataclass(frozen=True, slots=True)
 class _Mint:
-    """A key with its plaintext, and what became of the attempts before it (see ``Handover``)."""
+    """A key on its way to the sinks, and what became of the attempts before it (see ``Handover``)."""
 
-    minted: MintedKey
+    delivery: Delivery
     lost: tuple[KeyId, ...] = ()
     may_grow: bool = False
 
@@ -71,29 +72,37 @@ def hand_over_first_key(
 ) -> Handover:
     """Delivers the key that came with a create. A replayed create has lost it: then another is minted."""
     if minted.plaintext is not None:
-        return _deliver_and_record(context, agent, live, _Mint(minted), keep_claim=False)
-    mint = _mint(context, live, known=(minted.key_id,))
+        delivery = _delivery(context, agent, minted, minted.plaintext)
+        return _deliver_and_record(context, agent, live, _Mint(delivery), keep_claim=False)
+    mint = _mint(context, agent, live, known=(minted.key_id,))
     mint = replace(mint, lost=(minted.key_id, *mint.lost))
     return _deliver_and_record(context, agent, live, mint, keep_claim=True)
 
 
 def finish_unfinished(context: RunContext, agent: DesiredAgent, live: LiveAgent) -> Handover:
-    """Finishes a delivery that an earlier run began: records what the sinks hold, or mints anew.
+    """Finishes a delivery that an earlier run began: with the key that the sinks hold already, or a new one.
 
     The claim stays: the caller drops it when the keys that the earlier run lost are retired.
     """
     keys = context.api.list_keys(live.id)
-    held = _held_by_all_sinks(context, agent, keys)
-    if held is not None:
-        if held.deprecated_at is not None:  # by ``_retire``, after a sink that stored it reported a failure
-            context.api.undeprecate_key(live.id, held.key_id)
-        after = record_delivery(context, live, _delivered(context, agent, held.key_id), keep_claim=True)
-        return Handover(after, held.key_id, f"recorded key {held.key_id}, which every sink holds already")
-    mint = _mint(context, live, known=[key.key_id for key in keys])
-    return _deliver_and_record(context, agent, live, mint, keep_claim=True)
+    readings = _readings(context, agent)
+    held = _held_key(live, keys, readings)
+    if held is None:
+        mint = _mint(context, agent, live, known=[key.key_id for key in keys])
+        return _deliver_and_record(context, agent, live, mint, keep_claim=True)
+    if held.deprecated_at is not None:  # by ``_retire``, after a sink that stored it reported a failure
+        context.api.undeprecate_key(live.id, held.key_id)
+    plaintexts = [reading.plaintext for reading in readings if reading and _is_of(reading, held)]
+    plaintext = next((text for text in plaintexts if text is not None), None)
+    if plaintext is not None and len(plaintexts) < len(readings):
+        minted = MintedKey(held.key_id, held.key_prefix, plaintext)
+        mint = _Mint(_delivery(context, agent, minted, plaintext))
+        return _deliver_and_record(context, agent, live, mint, keep_claim=True)
+    after = record_delivery(context, live, _delivered(context, agent, held.key_id), keep_claim=True)
+    return Handover(after, held.key_id, f"recorded key {held.key_id}, which every sink holds already")
 
 
-def _mint(context: RunContext, live: LiveAgent, *, known: Collection[KeyId]) -> _Mint:
+def _mint(context: RunContext, agent: DesiredAgent, live: LiveAgent, *, known: Collection[KeyId]) -> _Mint:
     """Mints, a few times if answers are lost. ``known`` are the keys that were there before."""
     seen, lost, may_grow = set(known), list[KeyId](), False
     for attempt in range(_MINT_ATTEMPTS):
@@ -111,7 +120,8 @@ def _mint(context: RunContext, live: LiveAgent, *, known: Collection[KeyId]) -> 
                 context.clock.sleep(min(wait, _LONGEST_RATE_LIMIT_WAIT_SECONDS))
             continue
         if minted.plaintext is not None:
-            return _Mint(minted, tuple(lost), may_grow)
+            delivery = _delivery(context, agent, minted, minted.plaintext)
+            return _Mint(delivery, tuple(lost), may_grow)
         raise BadAnswer(f"agent {live.name!r}: a key was minted but its plaintext is not in the answer")
     raise AssertionError("the loop returns or raises")
 
@@ -134,26 +144,20 @@ def _revoke_lost(context: RunContext, live: LiveAgent, keys: Sequence[AgentKey])
 def _deliver_and_record(
     context: RunContext, agent: DesiredAgent, live: LiveAgent, mint: _Mint, *, keep_claim: bool
 ) -> Handover:
-    minted = mint.minted
+    key_id = mint.delivery.key_id
     try:
         for sink in context.sinks_of(agent):
-            _deliver(context, agent, sink, minted)
+            live = _deliver(context, live, sink, mint.delivery)
     except SinkError as error:
         hint = error.hint or "mend the sink and run `alter-sync apply` again"
-        raise SinkError(error.message + _retire(context, live, minted.key_id), hint=hint) from error
-    delivered = _delivered(context, agent, minted.key_id)
-    after = record_delivery(context, live, delivered, keep_claim=keep_claim)
+        raise SinkError(error.message + _retire(context, live, key_id), hint=hint) from error
+    after = record_delivery(context, live, _delivered(context, agent, key_id), keep_claim=keep_claim)
     places = ", ".join(f"{sink.name} ({sink.place(agent.name)})" for sink in context.sinks_of(agent))
-    detail = f"key {minted.key_id} to {places}"
-    return Handover(after, minted.key_id, detail, lost=mint.lost, may_grow=mint.may_grow)
+    return Handover(after, key_id, f"key {key_id} to {places}", lost=mint.lost, may_grow=mint.may_grow)
 
 
-def _deliver(context: RunContext, agent: DesiredAgent, sink: SecretSink, minted: MintedKey) -> None:
-    """Writes to one sink and reads back, a few times if need be."""
-    plaintext = minted.plaintext
-    if plaintext is None:
-        raise SinkError(f"there is no plaintext of key {minted.key_id} to deliver")
-    delivery = Delivery(
+def _delivery(context: RunContext, agent: DesiredAgent, minted: MintedKey, plaintext: Secret) -> Delivery:
+    return Delivery(
         owner=context.desired.owner,
         app=context.desired.app.name,
         agent=agent.name,
@@ -161,15 +165,21 @@ def _deliver(context: RunContext, agent: DesiredAgent, sink: SecretSink, minted:
         key_prefix=minted.key_prefix,
         plaintext=plaintext,
     )
+
+
+def _deliver(context: RunContext, live: LiveAgent, sink: SecretSink, delivery: Delivery) -> LiveAgent:
+    """Writes to one sink and reads back, a few times if need be, each under a claim that is still ours."""
     for attempt in range(_DELIVER_ATTEMPTS):
+        live = renewed_claim(context, live)
         try:
             sink.deliver(delivery)
             _verify(sink, delivery)
-            return
+            return live
         except SinkError:
             if attempt == _DELIVER_ATTEMPTS - 1:
                 raise
             context.clock.sleep(_DELIVER_PAUSE_SECONDS * 2**attempt)
+    raise AssertionError("the loop returns or raises")
 
 
 def _verify(sink: SecretSink, delivery: Delivery) -> None:
@@ -203,13 +213,32 @@ def _retire(context: RunContext, live: LiveAgent, key_id: KeyId) -> str:
     return f"; key {key_id} could not be retired either, the next run will do it"
 
 
-def _held_by_all_sinks(context: RunContext, agent: DesiredAgent, keys: Sequence[AgentKey]) -> AgentKey | None:
-    """The live key that every sink of the agent holds, if they all can be read and agree."""
-    held = set()
-    for sink in context.sinks_of(agent):
-        reading = sink.read_back(agent.name) if sink.is_readable else None
-        held.add(reading.key_id if reading else None)
-    return next((key for key in keys if key.is_live and held == {key.key_id}), None)
+def _readings(context: RunContext, agent: DesiredAgent) -> list[SinkReading | None]:
+    """What each sink of the agent holds; ``None`` also for one that cannot be read."""
+    return [sink.read_back(agent.name) if sink.is_readable else None for sink in context.sinks_of(agent)]
+
+
+def _held_key(
+    live: LiveAgent, keys: Sequence[AgentKey], readings: Sequence[SinkReading | None]
+) -> AgentKey | None:
+    """The live key of this claim with which the delivery can be finished.
+
+    Either every sink holds it, or one does and tells its plaintext, so that the others can have it too.
+    """
+    claim = live.mark.claim if live.mark else None
+    for key in keys:
+        holding = [reading for reading in readings if reading and _is_of(reading, key)]
+        can_finish = len(holding) == len(readings) or any(reading.plaintext for reading in holding)
+        if key.is_live and holding and can_finish and not (claim and key.key_id in claim.keys):
+            return key
+    return None
+
+
+def _is_of(reading: SinkReading, key: AgentKey) -> bool:
+    """Whether a sink's reading is of this key; one that tells no id is told by how its plaintext begins."""
+    if reading.key_id is not None or reading.plaintext is None:
+        return reading.key_id == key.key_id
+    return reading.plaintext.reveal().startswith(key.key_prefix)
 
 
 def _delivered(context: RunContext, agent: DesiredAgent, key_id: KeyId) -> Delivered:

@@ -87,7 +87,9 @@ class _Breaker:
                     self._everything = failure
             if failure and failure.exit_code is ExitCode.AUTH:
                 if failure.code == "insufficient_scope":
-                    self._by_permission[_wants_admin(unit)] = failure
+                    # Where something was done, only a later step lacked the permission, not all such agents.
+                    if all(outcome.status != "done" for outcome in outcomes):
+                        self._by_permission[_wants_admin(unit)] = failure
                 else:
                     self._everything = failure
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from reconciler.applying.context import RunContext
@@ -10,13 +11,13 @@ from reconciler.applying.delivery import Handover, finish_unfinished, hand_over_
 from reconciler.applying.ledger import Ledger, failure_of
 from reconciler.applying.marking import drop_claim, give_back, read_unmoved, send_patch
 from reconciler.errors import (
-    ApiError,
     BadAnswer,
     Conflict,
     LastActiveKey,
     NameExists,
     Refused,
     ServerFault,
+    SinkError,
     Unreachable,
 )
 from reconciler.model.agent import AgentPatch, LiveAgent, NewAgent
@@ -61,11 +62,15 @@ def _create(context: RunContext, ledger: Ledger) -> None:
     if mints := ledger.of("mint_key"):
         with ledger.step(mints):
             handover = hand_over_first_key(context, agent, live, minted)
-            live = _retire_lost(context, handover)
             ledger.note(handover.detail)
+            _revoke_lost(context, handover)
+            live = _end_claim(context, handover) if handover.lost or handover.may_grow else handover.live
+        _forget_previous(context, agent)
     if suspends := ledger.of("suspend_agent"):
         with ledger.step(suspends):
-            _patch(context, agent, live, suspends, claim=None)
+            # A claim that is still there was given back, for the next run to look after a lost mint.
+            live = _patch(context, agent, live, suspends, claim=live.mark.claim if live.mark else None)
+    _note_policy(context, agent, live)
 
 
 def _change(context: RunContext, ledger: Ledger) -> None:
@@ -93,20 +98,19 @@ def _finish_keys(context: RunContext, ledger: Ledger, agent: DesiredAgent, live:
     """Finishes a delivery that was cut off, retires the keys that nobody holds, and ends the claim."""
     mark = live.mark
     held = mark.delivered.key_id if mark and mark.delivered else None
-    end_claim = drop_claim
+    handover = None
     for operation in ledger.of("mint_key"):
         with ledger.step((operation,)):
             handover = finish_unfinished(context, agent, live)
             ledger.note(handover.detail)
             live, held = handover.live, handover.key_id
-            for key_id in handover.lost:
-                context.api.revoke_key(live.id, key_id)
-            end_claim = give_back if handover.may_grow else drop_claim
+            _revoke_lost(context, handover)
     for operation in ledger.of("revoke_key"):
         with ledger.step((operation,)):
             ledger.note(_revoke_unheld(context, live, operation.key_id, held))
     with ledger.step(ledger.of("mint_key", "revoke_key")[-1:]):
-        end_claim(context, live)
+        live = _end_claim(context, handover) if handover else drop_claim(context, live)
+    _forget_previous(context, agent)
 
 
 def _create_agent(context: RunContext, agent: DesiredAgent) -> tuple[LiveAgent, MintedKey]:
@@ -146,18 +150,14 @@ def _patch(
         # Only together with scopes is a stale version certain to be refused, and of two runs that take over
         # one claim only one may go on.
         body = replace(body, scopes=live.scopes)
-    try:
-        answer = send_patch(context, live, body, grace_seconds=request.grace_seconds)
-    except ApiError as error:
-        if "narrow" in error.code and not error.hint:
-            error.hint = (
-                "this deployment cannot take scopes away from an agent: update it, or replace the agent"
-            )
-        raise
-    mark = answer.mark
-    if body.policy is not None and mark and (noted := policy_note(agent, answer, mark)):
-        answer = send_patch(context, answer, mark_patch(answer, noted))
-    return answer
+    answer = send_patch(context, live, body, grace_seconds=request.grace_seconds)
+    return _note_policy(context, agent, answer) if body.policy is not None else answer
+
+
+def _note_policy(context: RunContext, agent: DesiredAgent, live: LiveAgent) -> LiveAgent:
+    """Remembers in the mark what the server itself added to the policy, so that it never shows as drift."""
+    noted = policy_note(agent, live, live.mark) if live.mark else None
+    return send_patch(context, live, mark_patch(live, noted)) if noted else live
 
 
 def _revoke_agent(context: RunContext, ledger: Ledger, operation: Operation) -> None:
@@ -187,12 +187,20 @@ def _revoke_unheld(context: RunContext, live: LiveAgent, key_id: KeyId | None, h
     return f"revoked key {key.key_id}"
 
 
-def _retire_lost(context: RunContext, handover: Handover) -> LiveAgent:
+def _revoke_lost(context: RunContext, handover: Handover) -> None:
     for key_id in handover.lost:
         context.api.revoke_key(handover.live.id, key_id)
-    if handover.may_grow:
-        return give_back(context, handover.live)
-    return drop_claim(context, handover.live) if handover.lost else handover.live
+
+
+def _end_claim(context: RunContext, handover: Handover) -> LiveAgent:
+    return (give_back if handover.may_grow else drop_claim)(context, handover.live)
+
+
+def _forget_previous(context: RunContext, agent: DesiredAgent) -> None:
+    """Lets the sinks forget what they held before: no key of this agent but the delivered one is of use."""
+    for sink in context.sinks_of(agent):
+        with suppress(SinkError):  # an old copy that stays is a blemish, and the delivery is done
+            sink.forget_previous(agent.name)
 
 
 def _claim_for(

@@ -10,6 +10,7 @@ from reconciler.errors import BadAnswer, ConcurrentUpdate, NotFound
 from reconciler.model.agent import AgentId, AgentPatch, LiveAgent
 from reconciler.model.mark import Claim, Delivered, Mark, RunId
 from reconciler.planning.request import clearing_nulls, mark_patch, unmet, with_delivery
+from reconciler.planning.unfinished import CLAIM_LIFETIME
 
 # A record must get through although somebody edits the agent in the dashboard just now.
 _RECORD_ATTEMPTS = 3
@@ -72,6 +73,17 @@ def record_delivery(
     )
 
 
+def renewed_claim(context: RunContext, live: LiveAgent) -> LiveAgent:
+    """Makes sure that this run's claim is young enough to outlast one more write to a sink.
+
+    A claim that grew old may be taken over, and then what this run writes would cover another run's key.
+    """
+    mark = live.mark
+    if mark and mark.claim and context.clock.now() - mark.claim.at < CLAIM_LIFETIME / 3:
+        return live
+    return _rewrite_mark(context, live, lambda mark: replace(mark, claim=_claim_now(context, mark)))
+
+
 def drop_claim(context: RunContext, live: LiveAgent) -> LiveAgent:
     """Ends this run's claim."""
     return _rewrite_mark(context, live, lambda mark: replace(mark, claim=None))
@@ -96,6 +108,10 @@ def _rewrite_mark(context: RunContext, live: LiveAgent, change: Callable[[Mark],
                 raise
             live = context.api.get_agent(live.id)
     raise AssertionError("the loop returns or raises")
+
+
+def _claim_now(context: RunContext, mark: Mark) -> Claim:
+    return Claim(context.run, context.clock.now(), mark.claim.keys if mark.claim else ())
 
 
 def _without_run(mark: Mark) -> Mark:

@@ -30,13 +30,17 @@ def guarded(console: Console, action: Callable[[], ExitCode]) -> ExitCode:
     except AlterSyncError as error:
         return report(console, error)
     except KeyboardInterrupt:
-        return report(console, Interrupted("interrupted; nothing was changed"))
+        return report(console, Interrupted("interrupted", hint="`alter-sync plan` shows what is left to do"))
     except BrokenPipeError:
-        # The reader went away, like `head` does. Python would complain once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence_stdout()
         return ExitCode.ERROR
     except Exception as defect:  # the last line of defence: a defect is reported by its type alone
         return report(console, _as_error(console, defect))
+
+
+def silence_stdout() -> None:
+    """For when nobody reads any more, as after ``head``: Python would complain once more at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def report(console: Console, error: AlterSyncError) -> ExitCode:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from shutil import get_terminal_size
@@ -64,11 +65,12 @@ class Console:
     def say(self, text: str) -> None:
         """A message on stderr, unless the user wants quiet."""
         if not self.is_quiet:
-            _write(sys.stderr, text)
+            self.alarm(text)
 
     def alarm(self, text: str) -> None:
-        """A message on stderr that quiet does not hide."""
-        _write(sys.stderr, text)
+        """A message on stderr that quiet does not hide. A closed stderr stops no work that is under way."""
+        with suppress(OSError, ValueError):
+            _write(sys.stderr, text)
 
     def style(self, stream: TextIO | None = None) -> Style:
         """Colours for a stream; ``NO_COLOR`` wins over ``FORCE_COLOR``, and that over the stream."""

@@ -18,12 +18,13 @@ def write_whole(path: Path, text: str) -> None:
     """Writes a file so that it is either there as a whole or as it was before."""
     try:
         with NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
-            file.write(text if text.endswith("\n") else text + "\n")
-        try:
-            os.replace(file.name, path)
-        except OSError:
-            os.unlink(file.name)
-            raise
+            try:
+                file.write(text if text.endswith("\n") else text + "\n")
+                file.flush()
+                os.replace(file.name, path)
+            except OSError:
+                os.unlink(file.name)
+                raise
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from error
 

@@ -33,9 +33,10 @@ def stop_on_signals(announce: Callable[[str], None]) -> Iterator[StopRequest]:
     request = StopRequest()
 
     def handle(number: int, _frame: FrameType | None) -> None:
-        if request.verdict() is None:
-            announce("stopping: what is begun will be finished, nothing new is started")
+        is_first = request.verdict() is None
         request.ask(_CODES[signal.Signals(number)])
+        if is_first:
+            announce("stopping: what is begun will be finished, nothing new is started")
 
     previous = {number: signal.signal(number, handle) for number in _CODES}
     try:

@@ -24,6 +24,9 @@ Config = Annotated[
 ]
 DEFAULT_CONFIG = [Path("agents.yaml")]
 
+# How many agents are worked on at once, and how many connections are kept open.
+DEFAULT_PARALLELISM = 8
+
 Target = Annotated[
     list[str],
     typer.Option(

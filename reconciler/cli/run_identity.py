@@ -48,7 +48,15 @@ def _is_known_dead(run: RunId) -> bool:
     pid = int(parts[1])
     if pid == os.getpid():
         return run not in _OURS
-    return str(_started(pid)) != parts[2]
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    # The number may have been given to another process since; without /proc that cannot be told.
+    started = _started(pid)
+    return started is not None and str(started) != parts[2]
 
 
 def _machine() -> str:

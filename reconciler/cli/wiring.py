@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.cli.boundary import ConfigInvalid
 from reconciler.cli.console import Console
+from reconciler.cli.options import DEFAULT_PARALLELISM
 from reconciler.cli.selection import check_allowed_names, check_targets
 from reconciler.cli.source import Source, open_endpoint
 from reconciler.errors import ApiError
@@ -20,6 +21,7 @@ from reconciler.model.diagnostic import Diagnostic
 if TYPE_CHECKING:
     from reconciler.alter.retry import ApiEvent
     from reconciler.alter.sdk_plane import SdkPlane
+    from reconciler.model.agent import AgentName
     from reconciler.model.plan import Plan
     from reconciler.planning.facts import Allowances
     from reconciler.planning.planner import LiveState
@@ -43,6 +45,7 @@ class Session:
     base_url: str
     api: SdkPlane
     clock: Clock
+    parallelism: int
 
 
 def tool_version() -> str:
@@ -64,7 +67,9 @@ def load_configuration(source: Source) -> Configuration:
 
 
 @contextmanager
-def open_session(console: Console, source: Source, *, parallelism: int = 8) -> Iterator[Session]:
+def open_session(
+    console: Console, source: Source, *, parallelism: int = DEFAULT_PARALLELISM
+) -> Iterator[Session]:
     """Connects to the API of the configuration's app, or to the sandbox."""
     from reconciler.alter.clock import SystemClock
     from reconciler.alter.sdk_plane import SdkPlane
@@ -82,17 +87,17 @@ def open_session(console: Console, source: Source, *, parallelism: int = 8) -> I
             on_event=lambda event: _tell(console, event),
         ) as api,
     ):
-        yield Session(desired, configuration.findings, base_url, api, clock)
+        yield Session(desired, configuration.findings, base_url, api, clock, parallelism)
 
 
-def read_live(session: Session, *, parallelism: int = 8) -> LiveState:
+def read_live(session: Session) -> LiveState:
     """The live agents, and the keys of those that an earlier run left unfinished."""
     from reconciler.alter.snapshot import read_keys
     from reconciler.cli.run_identity import dead_runs
     from reconciler.planning.planner import LiveState, needs_keys
 
     agents = session.api.list_agents()
-    keys = read_keys(session.api, needs_keys(session.desired, agents), parallelism=parallelism)
+    keys = read_keys(session.api, needs_keys(session.desired, agents), parallelism=session.parallelism)
     return LiveState(agents, keys, dead_runs(agents))
 
 
@@ -113,11 +118,11 @@ def plan_session(console: Console, session: Session, *, targets: Sequence[str], 
     )
 
 
-def open_sinks(desired: Desired) -> Mapping[str, SecretSink]:
-    """Every sink that an agent delivers to, by name."""
+def open_sinks(desired: Desired, agents: Collection[AgentName]) -> Mapping[str, SecretSink]:
+    """Every sink that one of these agents delivers to, by name."""
     from reconciler.sinks.registry import open_sink
 
-    used = {name for agent in desired.agents.values() for name in agent.deliver_to}
+    used = {name for agent in agents if agent in desired.agents for name in desired.agents[agent].deliver_to}
     return {
         name: open_sink(desired.sinks[name], former_owners=desired.former_owners) for name in sorted(used)
     }

@@ -20,7 +20,8 @@ from reconciler.model.values import Json, JsonObject
 AVAILABLE_TYPES = frozenset({"file", "command"})
 AGENT = "{agent}"
 _PLACEHOLDER = re.compile(r"\{[A-Za-z_]*\}")
-_MIN_TIMEOUT, _MAX_TIMEOUT = timedelta(seconds=1), timedelta(hours=1)
+# A claim on an agent's keys lasts 15 minutes; a write has to be over long before that.
+_MIN_TIMEOUT, _MAX_TIMEOUT = timedelta(seconds=1), timedelta(minutes=4)
 
 
 def sink_refs(entries: Mapping[str, Entry], findings: Findings) -> dict[str, SinkRef]:
@@ -121,7 +122,7 @@ def _command(entry: Entry, own: JsonObject, findings: Findings) -> JsonObject:
         read = lint_duration(entry, ("timeout",), own["timeout"], findings=findings)
         timeout = timeout if read is None else read
     if not _MIN_TIMEOUT <= timeout <= _MAX_TIMEOUT:
-        message = f"timeout is {written(timeout)}; allowed: 1s to 1h"
+        message = f"timeout is {written(timeout)}; allowed: 1s to 4m"
         findings.error("out-of-range", message, entry.place("timeout"))
     settings: dict[str, Json] = {"write": own["write"], "read": own.get("read")}
     return {**settings, "timeout_seconds": timeout.total_seconds()}

@@ -226,7 +226,7 @@ def _reading(captured: Captured) -> SinkReading | str | None:
     if output is None:
         return None
     if not output.reveal().startswith("{"):
-        return SinkReading(key_id=None, fingerprint=output.fingerprint())
+        return SinkReading(key_id=None, fingerprint=output.fingerprint(), plaintext=output)
     document = None
     with suppress(ValueError, RecursionError):
         document = json.loads(output.reveal())

@@ -123,7 +123,7 @@ class FileSink:
             return None
         known = held.facts is not None and held.facts.agent == agent and held.facts.fit(held.key)
         key_id = held.facts.key_id if held.facts and known else None
-        return SinkReading(key_id=key_id, fingerprint=held.key.fingerprint())
+        return SinkReading(key_id=key_id, fingerprint=held.key.fingerprint(), plaintext=held.key)
 
     def forget_previous(self, agent: AgentName) -> None:
         target = self._target(agent)

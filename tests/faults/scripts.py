@@ -94,9 +94,9 @@ class Script:
         return any(hit.kind == "late" for hit in self.hits)
 
     @property
-    def is_stale(self) -> bool:
-        """Whether the run may plan on what was true a while ago."""
-        return any(hit.kind == "stale" for hit in self.hits)
+    def misleads(self) -> bool:
+        """Whether a run can end well as far as it knows, and not be at its goal all the same."""
+        return self.is_late or any(hit.kind == "stale" for hit in self.hits)
 
 
 def single_faults(scenario: Scenario, server: str) -> Iterator[Script]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reconciler.cli import options as opt
-from reconciler.cli.boundary import guarded
+from reconciler.cli.boundary import guarded, silence_stdout
 from reconciler.cli.commands.plan import plan_as_text, show_plan
 from reconciler.cli.console import Console, OutputFormat
 from reconciler.cli.selection import parse_allowances
@@ -61,7 +61,7 @@ def apply(
     target: opt.Target = [],
     allow: opt.Allow = [],
     yes: Yes = False,
-    parallelism: Parallelism = 8,
+    parallelism: Parallelism = opt.DEFAULT_PARALLELISM,
     output: opt.Output = OutputFormat.TABLE,
     fields: opt.Fields = "",
     sandbox: opt.Sandbox = None,
@@ -108,7 +108,13 @@ def _apply(console: Console, request: Request) -> ExitCode:
             console.say(
                 f"{cost.requests} requests, {cost.retries} retries, {cost.waited_seconds:.1f} s waited"
             )
-    _show_outcome(console, outcome, command=request.source.apply_command())
+    try:
+        _show_outcome(console, outcome, command=request.source.apply_command())
+    except OSError as error:
+        # What was done is done: the exit code still has to say how it went.
+        counts = ", ".join(f"{count} {status}" for status, count in outcome.counts().items())
+        console.alarm(f"the outcome cannot be written to stdout ({error.strerror}): {counts}")
+        silence_stdout()
     return outcome.exit_code()
 
 
@@ -162,18 +168,18 @@ def _carry_out(
     from reconciler.cli.run_identity import begin_run, end_run
     from reconciler.planning.expiry import as_of
 
+    agents = {operation.agent for operation in plan.operations}
     run = begin_run()
     context = RunContext(
         run=run,
         desired=as_of(session.desired, session.clock.now()),
         api=session.api,
-        sinks=open_sinks(session.desired),
+        sinks=open_sinks(session.desired, agents),
         clock=session.clock,
         allow=allow,
     )
-    agents = len({operation.agent for operation in plan.operations})
     try:
-        with stop_on_signals(console.alarm) as stop, console.progress(agents, "applying") as progress:
+        with stop_on_signals(console.alarm) as stop, console.progress(len(agents), "applying") as progress:
             outcome = execute(
                 context,
                 plan,

@@ -47,14 +47,14 @@ def status(
 
     def action() -> ExitCode:
         with open_session(console, Source(config, sandbox, api_key_file)) as session:
-            rows = _rows(console, session, target)
+            rows = _rows(session, target)
         _show(console, rows)
         return ExitCode.OK
 
     return guarded(console, action)
 
 
-def _rows(console: Console, session: Session, targets: Sequence[str]) -> list[StatusRow]:
+def _rows(session: Session, targets: Sequence[str]) -> list[StatusRow]:
     from reconciler.alter.snapshot import read_keys
     from reconciler.planning.planner import matches
     from reconciler.planning.request import our_mark
@@ -68,8 +68,7 @@ def _rows(console: Console, session: Session, targets: Sequence[str]) -> list[St
         and (not targets or matches(name, targets))
     )
     ids = [live[name].id for name in concerned if name in live]
-    with console.progress(len(ids), "reading keys"):
-        keys = read_keys(session.api, ids, parallelism=8)
+    keys = read_keys(session.api, ids, parallelism=session.parallelism)
     return [
         _live_row(session, live[name], tuple(keys[live[name].id]))
         if name in live

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from reconciler.cli import options as opt
 from reconciler.cli.boundary import guarded
 from reconciler.cli.console import Console, OutputFormat
@@ -43,7 +45,7 @@ def _validate(console: Console, source: Source) -> ExitCode:
     count = len(configuration.desired.agents)
     if console.is_table:
         if configuration.findings:
-            console.alarm(diagnostics_text(configuration.findings, style=console.style()))
+            console.alarm(diagnostics_text(configuration.findings, style=console.style(sys.stderr)))
         console.text(f"valid: {count} agent{'s' if count != 1 else ''} of {configuration.desired.owner}")
     else:
         console.document({"valid": True, "agents": count} | diagnostics_document(configuration.findings))

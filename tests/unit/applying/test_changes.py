@@ -154,7 +154,7 @@ def test_a_server_that_cannot_narrow_gets_a_hint(fleet: Fleet) -> None:
     fleet.apply_once()
     fleet.configure(_one("{scopes: {}}"))
     plan = fleet.plan()
-    body = {"error": "cannot_narrow", "message": "no"}
+    body = {"error": "scope_narrowing_unsupported", "message": "no"}
     fleet.server.faults.add("status", method="PATCH", status=409, body=body)
     failure = _failure(fleet.carry_out(plan)).failure
     assert failure is not None
