@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from reconciler import errors
+from reconciler.model.secret import KEY_SHAPE
 from reconciler.model.values import Json
 
 MAX_RETRY_AFTER_SECONDS = 3600
@@ -16,7 +17,6 @@ _MAX_REMOTE_CHARACTERS = 500
 _MAX_READ_CHARACTERS = 65_536
 _DIGITS = re.compile(r"[0-9]+")
 _MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,60}")
-_KEY_SHAPED = re.compile(r"alter_[a-z]{2,3}_[A-Za-z0-9_-]{12,}", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def count_of(value: Json) -> int | None:
 def clean_text(text: str, *, conceal: Callable[[str], str]) -> str:
     """Remote text as one short line: nothing that moves a cursor, and nothing that looks like a key."""
     shown = "".join(map(_visible, text[:_MAX_READ_CHARACTERS]))
-    safe = _KEY_SHAPED.sub("(key)", conceal(" ".join(shown.split())))
+    safe = KEY_SHAPE.sub("(key)", conceal(" ".join(shown.split())))
     return safe if len(safe) <= _MAX_REMOTE_CHARACTERS else safe[: _MAX_REMOTE_CHARACTERS - 1] + "…"
 
 

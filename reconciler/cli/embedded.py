@@ -76,12 +76,12 @@ def closing_database(server: SandboxServer) -> Iterator[SandboxServer]:
 
 def check_permissions(names: Iterable[str]) -> None:
     """Refuses a permission that Alter does not have: a key with it could do nothing."""
-    from reconciler.cli.selection import nearest
+    from reconciler.model.nearest import did_you_mean
     from reconciler.sandbox.catalog import APP_PERMISSIONS
 
     for name in names:
         if name not in APP_PERMISSIONS:
-            hint = nearest(name, APP_PERMISSIONS) or "permissions are: " + ", ".join(APP_PERMISSIONS)
+            hint = did_you_mean(name, APP_PERMISSIONS) or "permissions are: " + ", ".join(APP_PERMISSIONS)
             raise UsageError(f"--permissions {name}: there is no such permission", hint=hint)
 
 

@@ -31,7 +31,7 @@ def write_whole(path: Path, text: str) -> None:
 
 def read_plan_file(path: Path) -> Any:
     """The document in a plan file, checked against its schema."""
-    from reconciler.config.schema import schema_document
+    from reconciler.config.schema import first_fault
 
     try:
         if path.stat().st_size > _LARGEST_PLAN_BYTES:
@@ -47,13 +47,7 @@ def read_plan_file(path: Path) -> Any:
         is_yaml = path.suffix in {".yaml", ".yml"}
         hint = f"a configuration is named with -c {path}" if is_yaml else _AGAIN
         raise UsageError(f"{path} is not a plan: it is not JSON", hint=hint) from error
-    import jsonschema_rs
-
-    fault = next(iter(jsonschema_rs.validator_for(schema_document("plan")).iter_errors(document)), None)
-    if fault is not None:
-        where = "/".join(str(step) for step in fault.instance_path) or "the top"
-        raise UsageError(
-            f"{path} is not a plan of this version: at {where}: {fault.message[:200]}",
-            hint=_AGAIN,
-        )
+    fault = first_fault("plan", document)
+    if fault:
+        raise UsageError(f"{path} is not a plan of this version: {fault}", hint=_AGAIN)
     return document

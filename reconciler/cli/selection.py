@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from reconciler.errors import UsageError
+from reconciler.model.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from reconciler.planning.facts import Allowances
@@ -21,7 +22,7 @@ def parse_allowances(texts: Sequence[str]) -> Allowances:
         if guard not in GUARDS:
             raise UsageError(
                 f"--allow {guard}: there is no guard of that name",
-                hint=nearest(guard, GUARDS) or "guards are: " + ", ".join(GUARDS),
+                hint=did_you_mean(guard, GUARDS) or "guards are: " + ", ".join(GUARDS),
             )
     return Allowances(frozenset((guard, agent or None) for guard, _, agent in pairs))
 
@@ -36,17 +37,11 @@ def check_targets(targets: Sequence[str], names: Collection[str]) -> None:
     _check_names(targets, names, what="--target", globs=True)
 
 
-def nearest(word: str, known: Collection[str]) -> str:
-    """A question with the known word that looks most like this one; empty when none does."""
-    from difflib import get_close_matches
-
-    found = get_close_matches(word, sorted(known), n=1)
-    return f"did you mean {found[0]!r}?" if found else ""
-
-
 def _check_names(given: Sequence[str], names: Collection[str], *, what: str, globs: bool) -> None:
     from reconciler.planning.planner import matches
 
     for name in given:
         if not (any(matches(known, (name,)) for known in names) if globs else name in names):
-            raise UsageError(f"{what} {name}: no such agent, declared or live", hint=nearest(name, names))
+            raise UsageError(
+                f"{what} {name}: no such agent, declared or live", hint=did_you_mean(name, names)
+            )

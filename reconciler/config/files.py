@@ -7,9 +7,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from reconciler.config.findings import API_KEY, HIDDEN, MAX_PATH, Findings, nearest, shown
+from reconciler.config.findings import HIDDEN, MAX_PATH, Findings, shown
 from reconciler.errors import FileMissing, UsageError
 from reconciler.model.diagnostic import Position
+from reconciler.model.nearest import nearest
+from reconciler.model.secret import KEY_SHAPE
 
 MAX_FILE_BYTES = 16 * 1024 * 1024
 _SUFFIXES = (".yaml", ".yml")
@@ -121,7 +123,7 @@ def _is_plain(text: str, file: str, findings: Findings) -> bool:
 
 
 def _refuse_api_keys(text: str, file: str, findings: Findings) -> None:
-    for count, found in enumerate(API_KEY.finditer(text), start=1):
+    for count, found in enumerate(KEY_SHAPE.finditer(text), start=1):
         findings.error(
             "secret-in-config",
             "an Alter API key stands in this file",

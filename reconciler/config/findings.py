@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 from reconciler.model.diagnostic import Diagnostic, Position, Severity
+from reconciler.model.nearest import MOST_CANDIDATES, nearest
+from reconciler.model.secret import KEY_SHAPE
 
 MAX_REPORTED = 200
 # More than are reported, because stages find in different orders and the first by position are shown.
@@ -14,16 +15,11 @@ MAX_KEPT = 2_000
 MAX_EXCERPT = 160
 MAX_SHOWN = 60
 MAX_PATH = 400
-# difflib is slow: quadratic in the length of words, and a hostile file has many long ones.
-MAX_CANDIDATES = 200
 MAX_COMPARISONS = 8_000
-MAX_WORD = 100
 
 # What changes how text looks without being seen: C0 and C1 controls, line separators, bidirectional ones.
 HIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff]")
 _LINE_BREAK = re.compile("\r\n|\r|\n")
-# The key formats of alter-sdk 0.29: typed with a check sum, and legacy.
-API_KEY = re.compile(r"alter_(?:rk|ak|dk|pk)_[a-z2-7]{22}_[a-z2-7]{6}|alter_key_[A-Za-z0-9_-]{40}")
 
 
 def shown(value: object, *, limit: int = MAX_SHOWN) -> str:
@@ -41,17 +37,6 @@ def shown(value: object, *, limit: int = MAX_SHOWN) -> str:
             return "a list"
         case _:
             return _visible(str(value), limit)
-
-
-def nearest(word: str, candidates: Iterable[str]) -> str:
-    """The candidate that was probably meant, or nothing."""
-    if len(word) > MAX_WORD:
-        return ""
-    near = [candidate for candidate in candidates if abs(len(candidate) - len(word)) <= 4]
-    near.sort(key=lambda one: (one[:3] != word[:3], abs(len(one) - len(word)), one))
-    folded = {candidate.casefold(): candidate for candidate in near[:MAX_CANDIDATES]}
-    found = get_close_matches(word.casefold(), folded, n=1, cutoff=0.6)
-    return folded[found[0]] if found else ""
 
 
 def listed(names: Iterable[str]) -> str:
@@ -103,7 +88,7 @@ class Findings:
             return otherwise
         names, match = tuple(candidates), ""
         if self._comparisons < MAX_COMPARISONS:
-            self._comparisons += min(len(names), MAX_CANDIDATES)
+            self._comparisons += min(len(names), MOST_CANDIDATES)
             match = nearest(word, names)
         if match:
             return f'Did you mean "{_visible(match, MAX_SHOWN)}"?'
@@ -155,6 +140,6 @@ def _with_excerpt(one: Diagnostic, lines: dict[str, list[str]]) -> Diagnostic:
 
 def _visible(text: str, limit: int) -> str:
     # Masked first: a key cut in half would no longer look like one.
-    text = API_KEY.sub("alter_…", text[:20_000].replace("\t", " "))
+    text = KEY_SHAPE.sub("alter_…", text[:20_000].replace("\t", " "))
     text = text if len(text) <= limit else text[: limit - 1] + "…"
     return text if text.isprintable() else "".join(one if one.isprintable() else "�" for one in text)

@@ -15,7 +15,9 @@ from reconciler.model.values import Json
 if TYPE_CHECKING:
     from jsonschema_rs import Draft7Validator
 
-SchemaName = Literal["agents", "plan", "drift", "outcome"]
+SchemaName = Literal["agents", "plan", "outcome"]
+# A message of the validator repeats the value, which may be the whole document.
+_LONGEST_FAULT = 200
 
 
 def schema_text(name: SchemaName = "agents") -> str:
@@ -53,3 +55,14 @@ def decider() -> Draft7Validator:
     from jsonschema_rs import Draft7Validator
 
     return Draft7Validator(schema_document("agents"))
+
+
+def first_fault(name: SchemaName, document: Json) -> str:
+    """Where a document does not fit one of our schemas, and why; empty when it fits."""
+    from jsonschema_rs import validator_for
+
+    fault = next(iter(validator_for(schema_document(name)).iter_errors(document)), None)
+    if fault is None:
+        return ""
+    where = "/".join(str(step) for step in fault.instance_path) or "the top"
+    return f"at {where}: {fault.message[:_LONGEST_FAULT]}"

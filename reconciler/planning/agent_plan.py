@@ -17,7 +17,7 @@ from reconciler.planning.agent_diff import AgentDiff, diff_agent
 from reconciler.planning.expiry import EXPIRY_GRACE, expired_at
 from reconciler.planning.facts import Facts
 from reconciler.planning.operations import merged, mint_operation, operation_for
-from reconciler.planning.request import inherited_mark, our_mark
+from reconciler.planning.ownership import inherited_mark, our_mark
 from reconciler.planning.unfinished import plan_unfinished
 
 

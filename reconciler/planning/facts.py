@@ -9,7 +9,7 @@ from datetime import datetime
 from reconciler.model.agent import AgentName, LiveAgent
 from reconciler.model.desired import Desired
 from reconciler.model.mark import Mark
-from reconciler.planning.request import our_mark
+from reconciler.planning.ownership import our_mark
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,8 @@ from reconciler.planning.facts import Allowances, Facts
 from reconciler.planning.fingerprint import digest
 from reconciler.planning.guards import refusals
 from reconciler.planning.ordering import ordered, with_dependents, work_units
+from reconciler.planning.ownership import inherited_mark, our_mark
 from reconciler.planning.plan_document import plan_digest
-from reconciler.planning.request import inherited_mark, our_mark
 
 PLAN_LIFETIME = timedelta(days=7)
 

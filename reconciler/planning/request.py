@@ -19,6 +19,7 @@ from reconciler.planning.agent_diff import (
     removed_metadata,
 )
 from reconciler.planning.fingerprint import fingerprint, same
+from reconciler.planning.ownership import inherited_mark
 
 # What "active" is called in the mark is the value itself; a new agent starts with it.
 _INITIAL_STATUS = "active"
@@ -30,19 +31,6 @@ class PatchRequest:
 
     body: AgentPatch
     grace_seconds: int | None = None
-
-
-def our_mark(desired: Desired, live: LiveAgent) -> Mark | None:
-    """The mark of a live agent when it says that the agent is ours, in this app."""
-    mark = live.mark
-    return mark if mark is not None and (mark.owner, mark.app) == (desired.owner, desired.app.name) else None
-
-
-def inherited_mark(desired: Desired, live: LiveAgent) -> Mark | None:
-    """Our mark, or that of a former owner or of a renamed app: its fingerprints tell who moved."""
-    mark = live.mark
-    owners = {desired.owner, *desired.former_owners}
-    return mark if mark is not None and mark.owner in owners else None
 
 
 def new_agent(desired: Desired, agent: DesiredAgent, *, claim: Claim | None) -> NewAgent:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -12,6 +11,7 @@ from reconciler.errors import AlterSyncError, UsageError
 from reconciler.model.diagnostic import Diagnostic
 from reconciler.model.key import AgentKey
 from reconciler.model.mark import format_time
+from reconciler.model.nearest import did_you_mean
 from reconciler.model.outcome import OUTCOME_FORMAT, Failure, OperationOutcome, Outcome
 from reconciler.planning.plan_document import blocked_document
 from reconciler.reports.escaping import RUNNER_MARK
@@ -112,9 +112,8 @@ def _rows_key(document: Document) -> str | None:
 def _refuse_unknown(wanted: Iterable[str], *, allowed: Sequence[str]) -> None:
     for name in wanted:
         if name not in allowed:
-            near = difflib.get_close_matches(name, allowed, n=1)
-            guess = f"did you mean {near[0]}? " if near else ""
-            raise UsageError(f"no field {name!r} here", hint=f"{guess}fields: {', '.join(allowed)}")
+            guess = did_you_mean(name, allowed)
+            raise UsageError(f"no field {name!r} here", hint=f"{guess} fields: {', '.join(allowed)}".strip())
 
 
 def _operation(operation: OperationOutcome) -> dict[str, Any]:

@@ -8,8 +8,7 @@ import selectors
 from time import monotonic
 from typing import IO, Protocol
 
-from reconciler.model.secret import Secret
-from reconciler.sinks.facts import KEY_SHAPE
+from reconciler.model.secret import KEY_SHAPE, Secret
 
 _OUTPUT_LIMIT_BYTES = 65_536
 _ERRORS_LIMIT_BYTES = 16_384

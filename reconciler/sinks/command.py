@@ -22,7 +22,6 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from time import monotonic
 
@@ -30,12 +29,13 @@ from reconciler.errors import ExitCode, SinkError
 from reconciler.model.agent import AgentName
 from reconciler.model.desired import SinkRef
 from reconciler.model.key import KeyId
-from reconciler.model.secret import Secret
+from reconciler.model.nearest import did_you_mean
+from reconciler.model.secret import KEY_SHAPE, Secret
 from reconciler.model.values import Json
 from reconciler.ports import Delivery, SinkReading
 from reconciler.sinks.captured import Captured, shown
 from reconciler.sinks.disk import explained
-from reconciler.sinks.facts import KEY_SHAPE, check_key, fill_in
+from reconciler.sinks.facts import check_key, fill_in
 
 DEFAULT_TIMEOUT_SECONDS = 30.0
 
@@ -183,10 +183,10 @@ class CommandSink:
             raise SinkError(what, hint=f"run `chmod +x {program}`")
         folders = [Path(program).parent] if is_path else map(Path, os.get_exec_path())
         names = {path.name for folder in folders for path in folder.glob("*")}
-        nearest = get_close_matches(Path(program).name, names, n=1)
+        guess = did_you_mean(Path(program).name, names)
         raise SinkError(
             f"sink {self.name!r}: there is no program `{program}`",
-            hint=f"did you mean `{nearest[0]}`?" if nearest else "install it, or give its full path",
+            hint=guess or "install it, or give its full path",
         )
 
     def _failed(self, argv: tuple[str, ...], answer: _Answer, key: Secret | None) -> SinkError:

@@ -19,8 +19,6 @@ FACTS_KEY = "alter-sync"
 # One atomic write into a pipe (PIPE_BUF of Linux), far above the 38 characters of an Alter key.
 _KEY_LIMIT_CHARS = 4096
 
-# Any credential of Alter (alter_rk_…, alter_ak_…, alter_pat_…), to keep it out of messages and environments.
-KEY_SHAPE = re.compile(r"alter_[a-z]+_[A-Za-z0-9_-]{8,}")
 
 # Alter allows less. What matters here: no separator and no leading dot, so a name stays one path component.
 _AGENT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 
 from reconciler.errors import SinkError
 from reconciler.model.desired import SinkRef
@@ -25,9 +24,8 @@ def open_sink(ref: SinkRef, *, former_owners: tuple[str, ...] = ()) -> SecretSin
     """Opens a sink of the configuration. Touches nothing yet; ``probe`` finds out whether it works."""
     builder = _BUILDERS.get(ref.type)
     if builder is None:
-        nearest = get_close_matches(ref.type, AVAILABLE_TYPES, n=1)
         raise SinkError(
             f"there is no type of sink {ref.type!r} (sink {ref.name!r} at {ref.position})",
-            hint=f"did you mean {nearest[0]!r}?" if nearest else f"known: {', '.join(AVAILABLE_TYPES)}",
+            hint=f"known: {', '.join(AVAILABLE_TYPES)}",
         )
     return builder(ref, former_owners)

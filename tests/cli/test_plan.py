@@ -106,7 +106,7 @@ def test_fields_choose_columns(alter: SandboxServer) -> None:
     assert list(run("plan", "--output", "json", "--fields", "summary,owner").document) == ["owner", "summary"]
     wrong = run("plan", "--output", "json", "--fields", "sumary")
     assert (wrong.code, wrong.document["code"]) == (ExitCode.USAGE, "usage")
-    assert "did you mean summary?" in wrong.document["hint"]
+    assert "did you mean 'summary'?" in wrong.document["hint"]
 
 
 def test_fields_are_refused_for_a_table() -> None:

@@ -19,8 +19,9 @@ from reconciler.planning.agent_diff import ignores_key, policy_in_sync
 from reconciler.planning.fingerprint import same
 from reconciler.planning.guards import GUARDS
 from reconciler.planning.ordering import work_units
+from reconciler.planning.ownership import our_mark
 from reconciler.planning.plan_document import plan_document, read_plan
-from reconciler.planning.request import PatchRequest, applied_spec, new_agent, our_mark, patch_request
+from reconciler.planning.request import PatchRequest, applied_spec, new_agent, patch_request
 from tests.support.builders import APP, NOW, OWNER, configuration, declared, live, mark_of, planned
 
 NAMES = ("ant", "bee", "cat", "dog", "elk")

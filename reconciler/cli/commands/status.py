@@ -56,8 +56,8 @@ def status(
 
 def _rows(session: Session, targets: Sequence[str]) -> list[StatusRow]:
     from reconciler.alter.snapshot import read_keys
+    from reconciler.planning.ownership import our_mark
     from reconciler.planning.planner import matches
-    from reconciler.planning.request import our_mark
 
     live = {agent.name: agent for agent in session.api.list_agents()}
     check_targets(targets, {*session.desired.agents, *live})
@@ -78,7 +78,7 @@ def _rows(session: Session, targets: Sequence[str]) -> list[StatusRow]:
 
 
 def _live_row(session: Session, live: LiveAgent, keys: tuple[AgentKey, ...]) -> StatusRow:
-    from reconciler.planning.request import our_mark
+    from reconciler.planning.ownership import our_mark
     from reconciler.reports.view import StatusRow
 
     mark = live.mark

@@ -158,7 +158,7 @@ def test_a_server_that_cannot_narrow_gets_a_hint(fleet: Fleet) -> None:
     fleet.server.faults.add("status", method="PATCH", status=409, body=body)
     failure = _failure(fleet.carry_out(plan)).failure
     assert failure is not None
-    assert "cannot take scopes away" in failure.hint
+    assert "cannot remove scopes" in failure.hint
 
 
 def test_what_the_server_adds_to_a_policy_is_remembered_and_no_difference(fleet: Fleet) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.config.findings import MAX_KEPT, MAX_REPORTED, Findings, listed, nearest, shown
+from reconciler.config.findings import MAX_KEPT, MAX_REPORTED, Findings, listed, shown
 from reconciler.model.diagnostic import Position
+from reconciler.model.nearest import nearest
 
 
 @pytest.mark.parametrize(

@@ -14,14 +14,13 @@ from reconciler.model.scopes import Scopes
 from reconciler.model.values import Json, JsonObject
 from reconciler.planning.agent_diff import policy_fingerprint
 from reconciler.planning.fingerprint import fingerprint
+from reconciler.planning.ownership import inherited_mark, our_mark
 from reconciler.planning.request import (
     PatchRequest,
     applied_spec,
     clearing_nulls,
-    inherited_mark,
     mark_patch,
     new_agent,
-    our_mark,
     patch_request,
     policy_note,
     unmet,

@@ -236,7 +236,7 @@ def test_a_program_that_is_missing_fails_in_the_probe_with_the_nearest_name(tmp_
     sink = open_sink(reference("command", write=[str(tmp_path / "stor-key")]))
     with pytest.raises(SinkError, match="there is no program") as caught:
         sink.probe(AGENT, owner="payments", app="payments-prod")
-    assert caught.value.hint == "did you mean `store-key`?"
+    assert caught.value.hint == "did you mean 'store-key'?"
     assert "there is no program" in failure(sink).message
 
 
@@ -248,7 +248,7 @@ def test_a_program_is_looked_for_where_a_shell_would(tmp_path: Path, monkeypatch
         sink.probe(AGENT, owner="payments", app="payments-prod")
     (tmp_path / "readkey").chmod(0o700)
     sink.probe(AGENT, owner="payments", app="payments-prod")
-    assert caught.value.hint == "did you mean `readkey`?"
+    assert caught.value.hint == "did you mean 'readkey'?"
     with pytest.raises(SinkError) as caught:
         open_sink(reference("command", write=["qqq"])).probe(AGENT, owner="payments", app="payments-prod")
     assert caught.value.hint == "install it, or give its full path"

@@ -15,11 +15,10 @@ def test_the_types_are_named_in_one_place() -> None:
     assert AVAILABLE_TYPES == ("file", "command")
 
 
-@pytest.mark.parametrize(("name", "hint"), [("flie", "did you mean 'file'?"), ("s3", "known: file, command")])
-def test_an_unknown_type_is_refused_with_its_place_and_the_nearest_one(name: str, hint: str) -> None:
+def test_an_unknown_type_is_refused_with_its_place_and_the_known_ones() -> None:
     with pytest.raises(SinkError, match=r"agents\.yaml:3:5") as caught:
-        open_sink(reference(name))
-    assert caught.value.hint == hint
+        open_sink(reference("s3"))
+    assert caught.value.hint == "known: file, command"
 
 
 @pytest.mark.parametrize(
