@@ -20,7 +20,7 @@ from tests.faults.scripts import (
 )
 from tests.support.fleet import Fleet, running_fleet
 
-_BATCH = 25
+_BATCH = 15
 _PAIRS = 2000 if PLAY_ALL else 64
 
 Batch = list[Script]
