@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from reconciler.applying.context import RunContext
-from reconciler.applying.marking import give_back, record_delivery, renewed_claim
+from reconciler.applying.marking import check_claim, give_back, record_delivery, renewed_claim
 from reconciler.errors import (
     ApiError,
     BadAnswer,
@@ -133,6 +133,9 @@ def _may_have_arrived(error: ApiError) -> bool:
 
 def _revoke_lost(context: RunContext, live: LiveAgent, keys: Sequence[AgentKey]) -> Iterator[KeyId]:
     """Revokes keys that appeared inside our claim without a plaintext; yields those that have to wait."""
+    if keys:
+        # A run that slept past its claim would find its successor's keys here.
+        check_claim(context, live)
     for key in keys:
         try:
             context.api.revoke_key(live.id, key.key_id)

@@ -84,6 +84,11 @@ def renewed_claim(context: RunContext, live: LiveAgent) -> LiveAgent:
     return _rewrite_mark(context, live, lambda mark: replace(mark, claim=_claim_now(context, mark)))
 
 
+def check_claim(context: RunContext, live: LiveAgent) -> None:
+    """Raises ``ConcurrentUpdate`` when another run has taken this agent over; asks the server."""
+    _own_mark(context, context.api.get_agent(live.id))
+
+
 def drop_claim(context: RunContext, live: LiveAgent) -> LiveAgent:
     """Ends this run's claim."""
     return _rewrite_mark(context, live, lambda mark: replace(mark, claim=None))
@@ -96,11 +101,7 @@ def give_back(context: RunContext, live: LiveAgent) -> LiveAgent:
 
 def _rewrite_mark(context: RunContext, live: LiveAgent, change: Callable[[Mark], Mark]) -> LiveAgent:
     for attempt in range(_RECORD_ATTEMPTS):
-        mark = live.mark
-        if mark is None or mark.claim is None or mark.claim.run != context.run:
-            raise ConcurrentUpdate(
-                f"agent {live.name!r} was taken over by another run", status=409, hint=_PLAN_AGAIN
-            )
+        mark = _own_mark(context, live)
         try:
             return send_patch(context, live, mark_patch(live, change(mark)))
         except ConcurrentUpdate:
@@ -108,6 +109,15 @@ def _rewrite_mark(context: RunContext, live: LiveAgent, change: Callable[[Mark],
                 raise
             live = context.api.get_agent(live.id)
     raise AssertionError("the loop returns or raises")
+
+
+def _own_mark(context: RunContext, live: LiveAgent) -> Mark:
+    mark = live.mark
+    if mark is None or mark.claim is None or mark.claim.run != context.run:
+        raise ConcurrentUpdate(
+            f"agent {live.name!r} was taken over by another run", status=409, hint=_PLAN_AGAIN
+        )
+    return mark
 
 
 def _claim_now(context: RunContext, mark: Mark) -> Claim:

@@ -18,13 +18,17 @@ from reconciler.model.mark import RunId
 
 _PROC = Path("/proc")
 _UNKNOWN_MACHINE = secrets.token_hex(6)
+# Fields of /proc/PID/stat after the name: the state, and the start in clock ticks since the boot (proc(5)).
+_STATE, _STARTED = 0, 19
 # The runs of this very process that have not ended.
 _OURS: set[RunId] = set()
 
 
 def begin_run() -> RunId:
     """A new name: machine, process, start of the process, and a random part."""
-    run = RunId(f"{_machine()}-{os.getpid()}-{_started(os.getpid()) or 0}-{secrets.token_hex(4)}")
+    fields = _stat(os.getpid())
+    started = fields[_STARTED] if fields else "0"
+    run = RunId(f"{_machine()}-{os.getpid()}-{started}-{secrets.token_hex(4)}")
     _OURS.add(run)
     return run
 
@@ -54,9 +58,10 @@ def _is_known_dead(run: RunId) -> bool:
         return True
     except PermissionError:
         return False
-    # The number may have been given to another process since; without /proc that cannot be told.
-    started = _started(pid)
-    return started is not None and str(started) != parts[2]
+    fields = _stat(pid)
+    # Dead but not yet waited for, as happens in containers; or its number was given to another process since.
+    # Without /proc neither can be told.
+    return bool(fields) and (fields[_STATE] in "ZX" or fields[_STARTED] != parts[2])
 
 
 def _machine() -> str:
@@ -68,9 +73,9 @@ def _machine() -> str:
     return _UNKNOWN_MACHINE
 
 
-def _started(pid: int) -> int | None:
-    """When a process started, in clock ticks since the boot; ``None`` when there is no such process."""
-    with suppress(OSError, ValueError, IndexError):
+def _stat(pid: int) -> list[str]:
+    """What the kernel says of a process, from its state on; empty when it says nothing."""
+    with suppress(OSError):
         # The second field, the name, may contain spaces and parentheses; the rest comes after its end.
-        return int((_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[19])
-    return None
+        return (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    return []

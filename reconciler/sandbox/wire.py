@@ -71,6 +71,8 @@ class Wire:
             await _drain(receive)
             return None
         if fault.kind == "delay":
+            # Read first: the request arrives late, also when the client gives up meanwhile.
+            receive = await _received(receive)
             await asyncio.sleep(fault.seconds or 0)
         if fault.kind in ("status", "html") and not fault.after_commit:
             await _drain(receive)
@@ -163,3 +165,18 @@ def _scripted(fault: Fault) -> _Answer:
     return _Answer(
         status, [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()], body
     )
+
+
+async def _received(receive: Receive) -> Receive:
+    """The whole body, read now and handed out later."""
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return pending.pop() if pending else await receive()
+
+    return replay

@@ -116,7 +116,9 @@ class Folder:
                     stream.flush()
                     os.fsync(fd)
             finally:
-                os.unlink(temporary, dir_fd=self._fd)
+                # Another process may have swept it away meanwhile, taking it for a dead one's.
+                with suppress(FileNotFoundError):
+                    os.unlink(temporary, dir_fd=self._fd)
 
 
 @contextmanager

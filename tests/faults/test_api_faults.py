@@ -21,7 +21,7 @@ from tests.faults.scripts import (
 from tests.support.fleet import Fleet, running_fleet
 
 _BATCH = 15
-_PAIRS = 2000 if PLAY_ALL else 64
+_PAIRS = 2000 if PLAY_ALL else 48
 
 Batch = list[Script]
 
@@ -53,7 +53,7 @@ def test_an_undisturbed_run_makes_as_few_requests_as_it_should(scenario: Scenari
         assert fleet.violations() == []
 
 
-@pytest.mark.parametrize("batch", _batches(sample(_SINGLES, one_in=48)), ids=lambda batch: str(batch[0]))
+@pytest.mark.parametrize("batch", _batches(sample(_SINGLES, one_in=64)), ids=lambda batch: str(batch[0]))
 def test_after_any_single_fault_two_runs_reach_the_goal(
     batch: Batch, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:

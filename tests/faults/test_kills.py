@@ -38,7 +38,7 @@ _KILLS = [
 ]
 
 
-@pytest.mark.parametrize("kill", sample(_KILLS, one_in=16), ids=str)
+@pytest.mark.parametrize("kill", sample(_KILLS, one_in=20), ids=str)
 def test_a_process_killed_at_any_request_leaves_nothing_that_two_runs_do_not_mend(
     kill: Kill, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:

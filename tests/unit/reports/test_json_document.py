@@ -135,7 +135,7 @@ def test_no_fields_means_all() -> None:
 def test_an_unknown_field_is_refused_with_the_nearest_match() -> None:
     with pytest.raises(UsageError, match="no field 'nmae'") as caught:
         select_fields(status_document(ROWS), ["nmae"])
-    assert caught.value.hint.startswith("did you mean name? fields: format, agents, name,")
+    assert caught.value.hint.startswith("did you mean 'name'? fields: format, agents, name,")
     with pytest.raises(UsageError) as caught:
         select_fields({"a": 1}, ["zzz"])
     assert caught.value.hint == "fields: a"
