@@ -11,13 +11,13 @@ from reconciler.applying.handlers import carry_out
 from reconciler.applying.ledger import not_tried
 from reconciler.errors import ExitCode
 from reconciler.model.outcome import Failure, OperationOutcome, Outcome
-from reconciler.model.plan import Operation, OperationKind, Plan
+from reconciler.model.plan import Operation, Plan
+from reconciler.planning.operations import permissions_for
 from reconciler.planning.ordering import work_units
 
 DEFAULT_PARALLELISM = 8
 # After this many agents in a row without an answer from the API the rest is not tried.
 _GIVE_UP_AFTER = 5
-_NEEDS_ADMIN = frozenset[OperationKind]({"revoke_agent", "revoke_key"})
 
 
 def execute(
@@ -31,19 +31,18 @@ def execute(
     """Carries out a plan. Never raises for what happens to single agents.
 
     ``should_stop`` is asked before each agent: what is begun is finished, the rest is not tried.
-    ``on_agent`` is told what became of each agent, from the thread that did it.
+    ``on_agent`` is told what became of each agent that was tried, from the thread that did it.
     """
     units = work_units(plan.operations)
     breaker = _Breaker()
 
     def work(unit: tuple[Operation, ...]) -> tuple[OperationOutcome, ...]:
         if should_stop() is not None:
-            outcomes = not_tried(unit, "interrupted before it was begun", None)
-        elif failure := breaker.verdict(unit):
-            outcomes = not_tried(unit, "would fail for the same reason as others", failure)
-        else:
-            outcomes = carry_out(context, unit)
-            breaker.learn(unit, outcomes)
+            return not_tried(unit, "interrupted before it was begun", None)
+        if failure := breaker.verdict(unit):
+            return not_tried(unit, "would fail for the same reason as others", failure)
+        outcomes = carry_out(context, unit)
+        breaker.learn(unit, outcomes)
         on_agent(outcomes)
         return outcomes
 
@@ -57,6 +56,7 @@ def execute(
         plan_digest=plan.plan_digest,
         operations=operations,
         blocked=plan.blocked,
+        waiting=plan.waiting,
         interrupted=stopped if unfinished else None,
     )
 
@@ -68,12 +68,12 @@ class _Breaker:
         self._lock = Lock()
         self._in_a_row = 0
         self._everything: Failure | None = None
-        self._by_permission: dict[bool, Failure] = {}
+        self._by_permission: dict[tuple[str, ...], Failure] = {}
 
     def verdict(self, unit: Sequence[Operation]) -> Failure | None:
         """Why this agent need not be tried, if so."""
         with self._lock:
-            return self._everything or self._by_permission.get(_wants_admin(unit))
+            return self._everything or self._by_permission.get(permissions_for(unit))
 
     def learn(self, unit: Sequence[Operation], outcomes: Sequence[OperationOutcome]) -> None:
         """Takes in what became of an agent."""
@@ -89,13 +89,9 @@ class _Breaker:
                 if failure.code == "insufficient_scope":
                     # Where something was done, only a later step lacked the permission, not all such agents.
                     if all(outcome.status != "done" for outcome in outcomes):
-                        self._by_permission[_wants_admin(unit)] = failure
+                        self._by_permission[permissions_for(unit)] = failure
                 else:
                     self._everything = failure
-
-
-def _wants_admin(unit: Sequence[Operation]) -> bool:
-    return any(operation.kind in _NEEDS_ADMIN for operation in unit)
 
 
 def _api_is_down(failure: Failure) -> bool:

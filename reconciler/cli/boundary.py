@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from collections.abc import Callable
 
-from reconciler.cli.console import Console
+from reconciler.cli.console import Console, OutputFailed
 from reconciler.errors import AlterSyncError, ExitCode, Interrupted, UsageError
 from reconciler.model.diagnostic import Diagnostic
 
@@ -31,16 +30,8 @@ def guarded(console: Console, action: Callable[[], ExitCode]) -> ExitCode:
         return report(console, error)
     except KeyboardInterrupt:
         return report(console, Interrupted("interrupted", hint="`alter-sync plan` shows what is left to do"))
-    except BrokenPipeError:
-        silence_stdout()
-        return ExitCode.ERROR
     except Exception as defect:  # the last line of defence: a defect is reported by its type alone
         return report(console, _as_error(console, defect))
-
-
-def silence_stdout() -> None:
-    """For when nobody reads any more, as after ``head``: Python would complain once more at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def report(console: Console, error: AlterSyncError) -> ExitCode:
@@ -53,7 +44,7 @@ def report(console: Console, error: AlterSyncError) -> ExitCode:
         console.alarm(diagnostics_text(error.diagnostics, style=style))
     else:
         console.alarm(error_text(error, style=style))
-    if not console.is_table:
+    if not console.is_table and not isinstance(error, OutputFailed):
         document = error_document(error)
         if isinstance(error, ConfigInvalid):
             document |= diagnostics_document(error.diagnostics)

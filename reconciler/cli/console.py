@@ -11,9 +11,17 @@ from enum import StrEnum
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any, TextIO
 
+from reconciler.errors import AlterSyncError
+
 if TYPE_CHECKING:
     from reconciler.reports.progress import Progress
     from reconciler.reports.styles import Style
+
+
+class OutputFailed(AlterSyncError):
+    """Whoever should have read stdout is gone, or there is no room for it."""
+
+    code = "output_failed"
 
 
 class OutputFormat(StrEnum):
@@ -51,7 +59,7 @@ class Console:
 
     def text(self, text: str) -> None:
         """Data for people, on stdout."""
-        _write(sys.stdout, text)
+        _write_data(text)
 
     def document(self, document: Mapping[str, Any]) -> None:
         """Data for programs, on stdout, in the chosen format."""
@@ -60,7 +68,7 @@ class Console:
         chosen = select_fields(document, self.fields) if self.fields else document
         text = dump(chosen, "jsonl" if self.output is OutputFormat.JSONL else "json")
         if text:  # no rows are no lines, not an empty one
-            _write(sys.stdout, text)
+            _write_data(text)
 
     def say(self, text: str) -> None:
         """A message on stderr, unless the user wants quiet."""
@@ -104,6 +112,16 @@ class Console:
         if os.environ.get("FORCE_COLOR"):
             return True
         return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def _write_data(text: str) -> None:
+    try:
+        _write(sys.stdout, text)
+    except (OSError, ValueError) as error:
+        # What is still in the buffer would fail once more when Python ends, with an exit code of its own.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        why = error.strerror if isinstance(error, OSError) else "it is closed"
+        raise OutputFailed(f"stdout cannot be written: {why}") from error
 
 
 def _write(stream: TextIO, text: str, end: str = "\n") -> None:

@@ -9,13 +9,23 @@ from tempfile import NamedTemporaryFile
 from typing import Any
 
 from reconciler.errors import FileMissing, UsageError
+from reconciler.model.plan import PLAN_FORMAT
 
 _LARGEST_PLAN_BYTES = 256 * 1024 * 1024
+# The format is the first field of the document.
+_HEAD_BYTES = 100
 _AGAIN = "make a new one with `alter-sync plan --save`"
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Writes a file so that it is either there as a whole or as it was before."""
+    """Writes a file so that it is either there as a whole or as it was before.
+
+    Only a plan is replaced: a slip like ``--save agents.yaml`` must not cost the configuration.
+    """
+    if os.path.lexists(path) and not _is_plan(path):
+        raise UsageError(
+            f"{path} is there already and is no plan", hint="name another file, or remove it first"
+        )
     try:
         with NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
             try:
@@ -29,11 +39,21 @@ def write_whole(path: Path, text: str) -> None:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from error
 
 
+def _is_plan(path: Path) -> bool:
+    """Whether a regular file begins like a plan document."""
+    if path.is_symlink() or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return PLAN_FORMAT.encode() in file.read(_HEAD_BYTES)
+
+
 def read_plan_file(path: Path) -> Any:
     """The document in a plan file, checked against its schema."""
     from reconciler.config.schema import first_fault
 
     try:
+        if path.exists() and not path.is_file():
+            raise UsageError(f"{path} is no regular file", hint=_AGAIN)
         if path.stat().st_size > _LARGEST_PLAN_BYTES:
             raise UsageError(f"{path} is too large to be a plan")
         document = json.loads(path.read_text(encoding="utf-8"))

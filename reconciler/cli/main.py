@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
@@ -16,6 +17,7 @@ from reconciler.errors import ExitCode, UsageError
 
 def main() -> None:
     """What the ``alter-sync`` script calls."""
+    _fill_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             # A terminal that knows no "→" gets a question mark, and not a failure after the work is done.
@@ -23,10 +25,25 @@ def main() -> None:
     sys.exit(run(sys.argv[1:]))
 
 
+def _fill_closed_streams() -> None:
+    # A cron job may start us without some. Filled first, no file that is opened later takes their number.
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # By descriptor: it stays open until the process ends.
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
+
+
 def run(arguments: Sequence[str]) -> int:
     """Runs one command line and returns its exit code. Never raises, never exits the process."""
     arguments = _with_sandbox_default(arguments)
-    return guarded(_console_of(arguments), lambda: ExitCode(_invoke(arguments)))
+
+    def action() -> ExitCode:
+        if "" in arguments:
+            # `-c "$UNSET"` would otherwise mean the working directory, with every YAML in it.
+            raise UsageError("an argument is empty", hint="is a variable of the shell not set?")
+        return ExitCode(_invoke(arguments))
+
+    return guarded(_console_of(arguments), action)
 
 
 def _invoke(arguments: Sequence[str]) -> int:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.cli.boundary import ConfigInvalid
@@ -14,7 +15,7 @@ from reconciler.cli.console import Console
 from reconciler.cli.options import DEFAULT_PARALLELISM
 from reconciler.cli.selection import check_allowed_names, check_targets
 from reconciler.cli.source import Source, open_endpoint
-from reconciler.errors import ApiError
+from reconciler.errors import ApiError, UsageError
 from reconciler.model.desired import Desired
 from reconciler.model.diagnostic import Diagnostic
 
@@ -60,6 +61,10 @@ def load_configuration(source: Source) -> Configuration:
     """Reads the YAML; ``ConfigInvalid`` with every finding when it has errors."""
     from reconciler.config.loader import load
 
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        raise UsageError("the working directory is gone", hint="change to one that exists") from error
     loaded = load(source.config, now=datetime.now(UTC))
     if loaded.desired is None:
         raise ConfigInvalid(loaded.diagnostics)

@@ -9,7 +9,7 @@ from typing import Literal
 
 from reconciler.errors import ExitCode, gravest
 from reconciler.model.agent import AgentName
-from reconciler.model.plan import Blocked, OperationKind
+from reconciler.model.plan import Blocked, OperationKind, Waiting
 
 OUTCOME_FORMAT = "alter-sync.outcome/1"
 
@@ -47,6 +47,7 @@ class Outcome:
     plan_digest: str
     operations: tuple[OperationOutcome, ...]
     blocked: tuple[Blocked, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
     interrupted: ExitCode | None = None
     # The command that goes on where this run stopped; empty when nothing is left to do.
     resume: str = ""
@@ -66,6 +67,9 @@ class Outcome:
         causes = {operation.failure.exit_code for operation in self.operations if operation.failure}
         if self.blocked:
             causes.add(ExitCode.REFUSED)
+        if any(entry.stage == "claimed" for entry in self.waiting):
+            # Another run has these agents; whether it finishes them is not known here.
+            causes.add(ExitCode.PARTIAL)
         unfinished = any(operation.status != "done" for operation in self.operations)
         if unfinished and any(operation.status == "done" for operation in self.operations):
             causes.add(ExitCode.PARTIAL)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, get_args
 
 from reconciler.model.agent import AgentId, AgentName
@@ -14,6 +14,8 @@ from reconciler.model.key import KeyId
 from reconciler.model.values import Json
 
 PLAN_FORMAT = "alter-sync.plan/1"
+# How long a saved plan may be carried out.
+PLAN_LIFETIME = timedelta(days=7)
 
 OperationKind = Literal[
     "create_agent",

@@ -13,7 +13,7 @@ from datetime import datetime
 from reconciler.errors import StalePlan
 from reconciler.model.desired import Desired
 from reconciler.model.mark import format_time
-from reconciler.model.plan import Operation, Plan
+from reconciler.model.plan import PLAN_LIFETIME, Operation, Plan
 from reconciler.planning.facts import Allowances
 from reconciler.planning.fingerprint import digest
 from reconciler.planning.ordering import with_dependents
@@ -24,8 +24,10 @@ _AGAIN = "make a new plan with `alter-sync plan --save`, review it, and apply th
 
 def check_inputs(saved: Plan, desired: Desired, *, base_url: str, now: datetime) -> None:
     """Refuses a plan of another configuration, app or time, before anything is read from the API."""
-    if now >= saved.expires_at:
-        raise StalePlan(f"the saved plan expired at {format_time(saved.expires_at)}", hint=_AGAIN)
+    # The digest leaves the times out, so the end is counted from the beginning and not believed.
+    expires_at = min(saved.expires_at, saved.created_at + PLAN_LIFETIME)
+    if now >= expires_at:
+        raise StalePlan(f"the saved plan expired at {format_time(expires_at)}", hint=_AGAIN)
     if (saved.owner, saved.app) != (desired.owner, desired.app.name):
         theirs, ours = f"{saved.owner} in {saved.app}", f"{desired.owner} in {desired.app.name}"
         raise StalePlan(f"the saved plan is for {theirs}, the configuration for {ours}", hint=_AGAIN)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from reconciler.model.agent import LiveAgent
 from reconciler.model.desired import DesiredAgent
 from reconciler.model.plan import Change, Effect, Operation, OperationKind, Risk
+
+_REVOKING = frozenset[OperationKind]({"revoke_agent", "revoke_key"})
 
 
 def operation_for(
@@ -63,6 +65,15 @@ def merged(operations: Sequence[Operation]) -> tuple[Operation, ...]:
 def _joined(first: Operation, second: Operation) -> Operation:
     reason = f"{first.reason}; {second.reason}"
     return replace(first, changes=(*first.changes, *second.changes), reason=reason)
+
+
+def permissions_for(operations: Iterable[Operation]) -> tuple[str, ...]:
+    """The permissions that a key needs to carry these operations out: read, write, and admin to revoke."""
+    kinds = {operation.kind for operation in operations}
+    if not kinds:
+        return ("agents:read",)
+    admin = ("agents:admin",) if kinds & _REVOKING else ()
+    return ("agents:read", "agents:write", *admin)
 
 
 def mint_operation(

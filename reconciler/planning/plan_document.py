@@ -14,6 +14,7 @@ from reconciler.model.mark import format_time, parse_time
 from reconciler.model.plan import PLAN_FORMAT, Blocked, Change, Operation, Plan, Waiting
 from reconciler.model.values import Json
 from reconciler.planning.fingerprint import digest, plain
+from reconciler.planning.operations import permissions_for
 
 # Two plans of the same inputs differ in these and in nothing else.
 _TIMES = ("created_at", "expires_at")
@@ -33,10 +34,11 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "plan_digest": plan.plan_digest,
         "summary": dict(plan.summary()),
         "operations": [operation_document(operation) for operation in plan.operations],
-        "waiting": [_waiting(entry) for entry in plan.waiting],
+        "waiting": [waiting_document(entry) for entry in plan.waiting],
         "blocked": [blocked_document(entry) for entry in plan.blocked],
         "unmanaged": list(plan.unmanaged),
         "replaced": list(plan.replaced),
+        "permissions": list(permissions_for(plan.operations)),
         "targets": list(plan.targets),
         "allowed": list(plan.allowed),
         "findings": [finding.as_json() for finding in plan.findings],
@@ -122,7 +124,8 @@ def _change(change: Change) -> dict[str, Any]:
     }
 
 
-def _waiting(entry: Waiting) -> dict[str, Any]:
+def waiting_document(entry: Waiting) -> dict[str, Any]:
+    """Something that needs time."""
     return {
         "agent": entry.agent,
         "stage": entry.stage,

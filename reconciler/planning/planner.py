@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from fnmatch import fnmatchcase
 
 from reconciler.model.agent import AgentId, AgentName, LiveAgent
@@ -16,7 +16,7 @@ from reconciler.model.desired import DEFAULT_BASE_URL, Desired
 from reconciler.model.diagnostic import Diagnostic
 from reconciler.model.key import AgentKey
 from reconciler.model.mark import RunId
-from reconciler.model.plan import Blocked, Operation, Plan
+from reconciler.model.plan import PLAN_LIFETIME, Blocked, Operation, Plan
 from reconciler.planning.agent_plan import AgentPlan, plan_declared, plan_undeclared
 from reconciler.planning.expiry import as_of
 from reconciler.planning.facts import Allowances, Facts
@@ -25,8 +25,6 @@ from reconciler.planning.guards import refusals
 from reconciler.planning.ordering import ordered, with_dependents, work_units
 from reconciler.planning.ownership import inherited_mark, our_mark
 from reconciler.planning.plan_document import plan_digest
-
-PLAN_LIFETIME = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)

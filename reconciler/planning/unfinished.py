@@ -88,7 +88,7 @@ def _revoke(
         id=f"revoke_key:{agent.name}:{key.key_id}",
         kind="revoke_key",
         agent=agent.name,
-        reason="minted by a run that was cut off; never used, and no sink holds it",
+        reason="minted by a run that was cut off, and never used; kept if a sink turns out to hold it",
         agent_id=live.id,
         version=live.version,
         depends_on=tuple(operation.id for operation in after),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from reconciler.model.agent import AgentName
 from reconciler.model.plan import Blocked, Plan
+from reconciler.planning.operations import permissions_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,8 @@ def next_step(plan: Plan, command: str) -> str:
     """The last line of a report; ``command`` is the plan's ``apply_command``."""
     if plan.has_changes:
         rest = "; what is blocked stays as it is." if plan.blocked else "."
-        return f"Run `{command}` to carry this out{rest}"
+        needed = ", ".join(permissions_for(plan.operations))
+        return f"Run `{command}` to carry this out{rest} Its key needs {needed}."
     if plan.blocked:
         return "Nothing can be carried out: everything that differs is blocked, see above."
     if plan.waiting:

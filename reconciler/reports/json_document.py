@@ -13,7 +13,7 @@ from reconciler.model.key import AgentKey
 from reconciler.model.mark import format_time
 from reconciler.model.nearest import did_you_mean
 from reconciler.model.outcome import OUTCOME_FORMAT, Failure, OperationOutcome, Outcome
-from reconciler.planning.plan_document import blocked_document
+from reconciler.planning.plan_document import blocked_document, waiting_document
 from reconciler.reports.escaping import RUNNER_MARK
 from reconciler.reports.view import StatusRow
 
@@ -36,6 +36,7 @@ def outcome_document(outcome: Outcome) -> dict[str, Any]:
         "summary": {**outcome.counts(), "blocked": len(outcome.blocked)},
         "operations": [_operation(operation) for operation in outcome.operations],
         "blocked": [blocked_document(entry) for entry in outcome.blocked],
+        "waiting": [waiting_document(entry) for entry in outcome.waiting],
         "interrupted": None if outcome.interrupted is None else int(outcome.interrupted),
         "resume": outcome.resume,
     }

@@ -78,7 +78,7 @@ def _agent(
 
 def _brief(operation: OperationOutcome) -> str:
     """Where a key went is what people look for; ids are in the verbose text and in the JSON."""
-    return _what(operation) if operation.kind == "mint_key" or not operation.detail else _kind(operation)
+    return _what(operation) if operation.kind in {"mint_key", "revoke_key"} else _kind(operation)
 
 
 def _kind(operation: OperationOutcome) -> str:
@@ -118,4 +118,8 @@ def _next_step(outcome: Outcome) -> str:
         return "Everything else is done; what is blocked stays as it is."
     if any(operation.status != "done" for operation in outcome.operations):
         return "Run `alter-sync plan` to see what is left."
+    if outcome.waiting:
+        agents = len({entry.agent for entry in outcome.waiting})
+        who = "1 agent still waits" if agents == 1 else f"{agents} agents still wait"
+        return f"Everything else is done; {who}, see the plan."
     return "Everything is done." if outcome.operations else "Nothing was to be done."

@@ -86,7 +86,7 @@ def _moment(moment: datetime | None) -> str:
 
 def _notes(row: StatusRow) -> list[str]:
     """Whose the agent is comes first: it decides whether anything will ever be done to it."""
-    whose = "" if row.owned else f"owned by {row.owner}" if row.owner else "unmanaged"
+    whose = "" if row.owned or not row.is_live else f"owned by {row.owner}" if row.owner else "unmanaged"
     undeclared = "" if row.declared or not row.owned else "not declared"
     pending = f"scopes narrow at {moment_text(row.pending_until)}" if row.pending_until else ""
     return [note for note in (whose, undeclared, pending, row.note) if note]
@@ -107,7 +107,8 @@ def _counts(rows: Sequence[StatusRow]) -> str:
         "declared": sum(row.declared for row in rows),
         "owned and not declared": sum(row.owned and not row.declared for row in rows),
         "of other owners": sum(bool(row.owner) and not row.owned for row in rows),
-        "unmanaged": sum(not row.owner and not row.owned for row in rows),
+        "unmanaged": sum(row.is_live and not row.owner and not row.owned for row in rows),
+        "not live": sum(not row.is_live for row in rows),
     }
     details = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
     return f"{len(rows)} agent{'' if len(rows) == 1 else 's'}: {details}"

@@ -129,6 +129,11 @@ class StatusRow:
     owner: str = ""
     note: str = ""
 
+    @property
+    def is_live(self) -> bool:
+        """Whether the agent exists; one that is only declared has no version yet."""
+        return self.version > 0
+
 
 def view_of(plan: Plan, *, command: str = "alter-sync apply") -> PlanView:
     """The view of a plan. ``command`` is how this user would call apply."""

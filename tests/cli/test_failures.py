@@ -92,7 +92,7 @@ def test_waiting_for_the_rate_limit_is_said_on_request(alter: SandboxServer) -> 
     assert "rate_limit_exceeded, trying again in" in result.stderr
 
 
-def test_a_reader_that_goes_away_is_no_traceback(alter: SandboxServer) -> None:
+def test_a_reader_that_goes_away_gets_one_line_and_no_traceback(alter: SandboxServer) -> None:
     # Far more than a pipe holds.
     declare(readers(*(f"agent-{number:04}" for number in range(800))))
     with subprocess.Popen(
@@ -104,7 +104,50 @@ def test_a_reader_that_goes_away_is_no_traceback(alter: SandboxServer) -> None:
         child.stdout.close()
         stderr = child.stderr.read()
         assert child.wait(15) == ExitCode.ERROR
-    assert stderr == b""
+    assert stderr == b"error: stdout cannot be written: Broken pipe [output_failed]\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("words", [["plan"], ["plan", "-o", "json"], ["validate"], ["schema"]])
+def test_a_full_disk_is_told_and_changes_no_exit_code(alter: SandboxServer, words: list[str]) -> None:
+    declare(readers("alpha"))
+    with open("/dev/full", "wb") as full:
+        ended = subprocess.run(
+            [SCRIPT, *words], env=environment(), stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert ended.returncode == ExitCode.ERROR
+    assert ended.stderr == b"error: stdout cannot be written: No space left on device [output_failed]\n"
+
+
+def test_closed_streams_stop_no_apply(alter: SandboxServer) -> None:
+    declare(readers("alpha"))
+    command = f"{SCRIPT} apply --yes <&- >&- 2>&-"
+    assert subprocess.run(["sh", "-c", command], env=environment(), check=False).returncode == ExitCode.OK
+    assert run("plan", "--detailed-exitcode").code == ExitCode.OK
+
+
+def test_what_was_done_is_told_by_the_exit_code_when_the_outcome_cannot_be_written(
+    alter: SandboxServer,
+) -> None:
+    declare(readers("alpha"))
+    command = f"{SCRIPT} apply --yes -o json > /dev/full"
+    ended = subprocess.run(["sh", "-c", command], env=environment(), capture_output=True, check=False)
+    assert ended.returncode == ExitCode.OK
+    assert b"the outcome was: " in ended.stderr
+    assert b"0 failed" in ended.stderr
+
+
+def test_an_empty_argument_is_refused_before_it_means_the_working_directory(workplace: Path) -> None:
+    result = run("validate", "-c", "")
+    assert result.code == ExitCode.USAGE
+    assert "is a variable of the shell not set?" in result.stderr
+
+
+def test_a_working_directory_that_is_gone_is_said(workplace: Path) -> None:
+    command = f"mkdir gone && cd gone && rmdir ../gone && {SCRIPT} validate -c {workplace}/agents.yaml"
+    ended = subprocess.run(["sh", "-c", command], env=environment(), capture_output=True, check=False)
+    assert ended.returncode == ExitCode.USAGE
+    assert b"the working directory is gone" in ended.stderr
 
 
 def test_a_terminal_of_another_century_gets_question_marks(alter: SandboxServer) -> None:
@@ -112,19 +155,6 @@ def test_a_terminal_of_another_century_gets_question_marks(alter: SandboxServer)
     result = process("plan", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
     assert (result.code, result.stderr) == (ExitCode.OK, "")
     assert result.stdout.isascii()
-
-
-def test_a_broken_pipe_leaves_nothing_to_complain_about_at_exit(
-    workplace: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def gone() -> ExitCode:
-        raise BrokenPipeError
-
-    with open("stdout", "w") as stdout:
-        monkeypatch.setattr("sys.stdout", stdout)
-        assert guarded(Console(), gone) == ExitCode.ERROR
-        stdout.write("what was still in the buffer")
-    assert Path("stdout").read_text() == ""
 
 
 def test_the_entry_point_ends_the_process_with_the_exit_code(

@@ -148,11 +148,24 @@ def test_a_plan_that_is_not_there_is_not_found(alter: SandboxServer) -> None:
     assert result.document["message"] == "there is no plan file nowhere.json"
 
 
+def test_saving_replaces_a_plan_and_nothing_else(alter: SandboxServer) -> None:
+    declare(readers("alpha"))
+    before = Path("agents.yaml").read_text()
+    refused = run("plan", "--save", "agents.yaml")
+    assert refused.code == ExitCode.USAGE
+    assert "is there already and is no plan" in refused.stderr
+    assert Path("agents.yaml").read_text() == before
+    assert run("plan", "--save", "plan.json").code == ExitCode.OK
+    assert run("plan", "--save", "plan.json").code == ExitCode.OK
+    Path("link.json").symlink_to("plan.json")
+    assert run("plan", "--save", "link.json").code == ExitCode.USAGE
+
+
 def test_a_folder_is_not_a_plan(alter: SandboxServer) -> None:
     declare(readers("alpha"))
     result = run("apply", ".", "--yes")
     assert result.code == ExitCode.USAGE
-    assert "cannot be read: Is a directory" in result.stderr
+    assert "is no regular file" in result.stderr
 
 
 def test_a_plan_of_a_size_that_none_has_is_not_read(alter: SandboxServer) -> None:

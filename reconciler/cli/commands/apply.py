@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reconciler.cli import options as opt
-from reconciler.cli.boundary import guarded, silence_stdout
+from reconciler.cli.boundary import guarded
 from reconciler.cli.commands.plan import plan_as_text, show_plan
-from reconciler.cli.console import Console, OutputFormat
+from reconciler.cli.console import Console, OutputFailed, OutputFormat
 from reconciler.cli.selection import parse_allowances
 from reconciler.cli.source import Source
 from reconciler.cli.wiring import Session, open_session, open_sinks, plan_session
@@ -110,11 +110,10 @@ def _apply(console: Console, request: Request) -> ExitCode:
             )
     try:
         _show_outcome(console, outcome, command=request.source.apply_command())
-    except OSError as error:
+    except OutputFailed as error:
         # What was done is done: the exit code still has to say how it went.
         counts = ", ".join(f"{count} {status}" for status, count in outcome.counts().items())
-        console.alarm(f"the outcome cannot be written to stdout ({error.strerror}): {counts}")
-        silence_stdout()
+        console.alarm(f"{error.message}; the outcome was: {counts}")
     return outcome.exit_code()
 
 

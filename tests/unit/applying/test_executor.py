@@ -147,7 +147,7 @@ def test_after_a_stop_nothing_new_is_begun(fleet: Fleet) -> None:
     assert outcome.counts() == {"done": 4, "failed": 0, "not_tried": 6}
     assert outcome.operations[-1].detail == "interrupted before it was begun"
     assert outcome.exit_code() is ExitCode.TERMINATED
-    assert tuple(seen) == outcome.operations
+    assert tuple(seen) == outcome.operations[:4]
 
 
 def test_a_stop_that_came_when_all_was_done_is_no_interruption(fleet: Fleet) -> None:

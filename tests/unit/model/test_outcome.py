@@ -19,7 +19,7 @@ def result(status: Status, exit_code: ExitCode | None = None) -> OperationOutcom
 def outcome(
     *operations: OperationOutcome, refused: bool = False, interrupted: ExitCode | None = None
 ) -> Outcome:
-    return Outcome("run-1", "sha256:0", operations, (REFUSAL,) if refused else (), interrupted)
+    return Outcome("run-1", "sha256:0", operations, (REFUSAL,) if refused else (), interrupted=interrupted)
 
 
 DONE = result("done")

@@ -9,10 +9,10 @@ import pytest
 from reconciler.model.agent import LiveAgent
 from reconciler.model.desired import DesiredAgent
 from reconciler.model.diagnostic import Position
-from reconciler.model.plan import Change, Plan
+from reconciler.model.plan import PLAN_LIFETIME, Change, Plan
 from reconciler.model.values import Json
 from reconciler.planning.plan_document import plan_document
-from reconciler.planning.planner import PLAN_LIFETIME, matches
+from reconciler.planning.planner import matches
 from tests.support.builders import (
     AGENTS_KEY,
     NOW,

@@ -150,8 +150,10 @@ def test_the_way_on_fits_what_is_left_to_do() -> None:
     refused = (Blocked("replace", AgentName("b"), "why", ""),)
     waiting = (Waiting(AgentName("c"), "observing", "why", NOW),)
     assert view_of(EMPTY).next_step == "Nothing to do: live agents match the configuration."
-    assert view_of(todo).next_step == "Run `alter-sync apply` to carry this out."
-    assert view_of(replace(todo, blocked=refused)).next_step.endswith("; what is blocked stays as it is.")
+    assert view_of(todo).next_step == (
+        "Run `alter-sync apply` to carry this out. Its key needs agents:read, agents:write."
+    )
+    assert view_of(replace(todo, blocked=refused)).next_step.count("; what is blocked stays as it is.")
     assert view_of(replace(todo, targets=("a",))).next_step.startswith("Run `alter-sync apply --target a`")
     assert "everything that differs is blocked" in view_of(replace(EMPTY, blocked=refused)).next_step
     assert view_of(replace(EMPTY, waiting=waiting)).next_step.startswith("Nothing to do now")
