@@ -58,11 +58,13 @@ class Retrier:
         clock: Clock,
         policy: RetryPolicy,
         on_event: Callable[[ApiEvent], None],
+        is_stopping: Callable[[], bool] = lambda: False,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._clock = clock
         self._policy = policy
         self._on_event = on_event
+        self._is_stopping = is_stopping
         self._jitter = jitter
 
     def run(self, action: Callable[[], T], *, route: str) -> T:
@@ -71,6 +73,7 @@ class Retrier:
             clock=self._clock,
             policy=self._policy,
             on_event=self._on_event,
+            is_stopping=self._is_stopping,
             jitter=self._jitter,
             route=route,
         )
@@ -96,6 +99,7 @@ class _Run:
     clock: Clock
     policy: RetryPolicy
     on_event: Callable[[ApiEvent], None]
+    is_stopping: Callable[[], bool]
     jitter: Callable[[], float]
     route: str
     attempt: stamina.Attempt = field(init=False)
@@ -104,6 +108,9 @@ class _Run:
     def decide(self, error: Exception) -> bool | float:
         """``False`` ends the run with this error. The wait is over when it returns, hence the 0.0."""
         if not isinstance(error, errors.RateLimited | errors.ServerFault | errors.Unreachable):
+            return False
+        if self.is_stopping():
+            # Whoever asked us to stop will not wait for long; the next run finds out what became of this.
             return False
         now = self.clock.now().timestamp()
         if self.give_up_at is None:

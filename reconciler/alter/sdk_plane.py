@@ -47,14 +47,15 @@ class SdkPlane:
         clock: Clock,
         parallelism: int = 8,
         on_event: Callable[[ApiEvent], None] | None = None,
+        is_stopping: Callable[[], bool] = lambda: False,
         budget_seconds: float = 60,
         read_seconds: float = READ_SECONDS,
     ) -> Self:
         """Checks URL and key offline; nothing is sent before the first call.
 
         ``on_event`` is called in whatever thread makes the request. ``budget_seconds``: for how long after
-        its first failure a request is repeated. Raises ``errors.UsageError`` for the URL and
-        ``errors.AuthError`` with the code ``malformed_key`` for the key.
+        its first failure a request is repeated; not at all any more once ``is_stopping``. Raises
+        ``errors.UsageError`` for the URL and ``errors.AuthError``, code ``malformed_key``, for the key.
         """
         credential = wire.Credential(api_key)
         transport = Transport(
@@ -67,7 +68,14 @@ class SdkPlane:
         )
         policy = RetryPolicy(budget_seconds=budget_seconds)
         return cls(
-            Session(transport=transport, credential=credential, clock=clock, policy=policy, on_event=on_event)
+            Session(
+                transport=transport,
+                credential=credential,
+                clock=clock,
+                policy=policy,
+                on_event=on_event,
+                is_stopping=is_stopping,
+            )
         )
 
     def close(self) -> None:

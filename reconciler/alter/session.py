@@ -42,6 +42,7 @@ class Session:
         clock: Clock,
         policy: RetryPolicy,
         on_event: Callable[[ApiEvent], None] | None,
+        is_stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self._transport = transport
         self._credential = credential
@@ -49,7 +50,7 @@ class Session:
         self._listener = on_event
         self._lock = threading.Lock()
         self._stats = ApiStats()
-        self._retrier = Retrier(clock=clock, policy=policy, on_event=self._tell)
+        self._retrier = Retrier(clock=clock, policy=policy, on_event=self._tell, is_stopping=is_stopping)
         self._budget = RateBudget(clock, on_pause=self._tell_pause)
 
     def exchange(

@@ -13,15 +13,28 @@ from reconciler.model.key import AgentKey
 from reconciler.ports import AgentApi
 
 PAGE_SIZE = 1000
-MAX_READS = 4
+MAX_READS = 6
 
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """One walk through the pages. ``is_whole``: nothing moved while we walked, as far as one can see."""
+    """What one walk through the pages found, or several walks together. ``totals``: what pages claimed."""
 
     agents: dict[AgentId, LiveAgent]
-    is_whole: bool
+    totals: frozenset[int]
+    has_more: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Nothing moved while we walked, as far as one can see."""
+        return not self.has_more and self.totals == {len(self.agents)}
+
+    def united(self, earlier: _Read) -> _Read:
+        """This walk with what an earlier one found, if both were of one list as far as one can see."""
+        if self.totals != earlier.totals or len(self.totals) != 1:
+            return self
+        agents = {**earlier.agents, **self.agents}
+        return _Read(agents, self.totals)
 
     @property
     def content(self) -> frozenset[tuple[AgentId, int]]:
@@ -31,22 +44,31 @@ class _Read:
 def read_agents(fetch_page: Callable[[int], Page]) -> tuple[LiveAgent, ...]:
     """All non-revoked agents in order of their names. ``fetch_page`` takes an offset.
 
-    Pages shift while agents come and go, so a walk that does not add up is repeated, until one does or two
-    in succession agree; after four ``errors.Unreachable`` says that the list keeps changing.
+    Pages shift while agents come and go, and Alter promises no order. So walks are repeated, and what they
+    found is put together as long as the total stays the same, until it adds up or two walks in succession
+    agree; after six of them ``errors.Unreachable`` says that the list does not come to rest.
     """
     before: _Read | None = None
     for _ in range(MAX_READS):
         read = _walk(fetch_page)
-        if read.is_whole or (before is not None and before.content == read.content):
-            live = (agent for agent in read.agents.values() if agent.status != "revoked")
-            return tuple(sorted(live, key=lambda agent: agent.name))
+        if before is not None and before.content == read.content:
+            return _live(read)
+        if before is not None:
+            read = read.united(before)
+        if read.is_whole:
+            return _live(read)
         before = read
     raise errors.Unreachable(
-        f"the list of agents keeps changing: {MAX_READS} reads, and no two agree",
+        f"the list of agents does not come to rest: {MAX_READS} reads, and they do not add up",
         code="list_unstable",
-        hint="wait until nobody creates or revokes agents, and try again",
+        hint="try again; if nobody creates or revokes agents, the server's order of pages is at fault",
         sent=False,
     )
+
+
+def _live(read: _Read) -> tuple[LiveAgent, ...]:
+    live = (agent for agent in read.agents.values() if agent.status != "revoked")
+    return tuple(sorted(live, key=lambda agent: agent.name))
 
 
 def read_keys(
@@ -84,4 +106,4 @@ def _walk(fetch_page: Callable[[int], Page]) -> _Read:
         page_before = page.agents
         # A page without anything new means that the list moved under us: begin again rather than go on.
         if not page.has_more or len(agents) == known:
-            return _Read(agents, is_whole=not page.has_more and totals == {len(agents)})
+            return _Read(agents, frozenset(totals), has_more=page.has_more)

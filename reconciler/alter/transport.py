@@ -92,7 +92,7 @@ class Transport:
                 method, self._base_url + path, content=body, headers=all_headers
             ) as response:
                 return self._read(response, started=started, route=route)
-        except (httpx.HTTPError, httpx.InvalidURL) as exc:
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as exc:
             raise _translated(exc, route=route, base_url=self._base_url) from exc
 
     def close(self) -> None:
@@ -129,6 +129,10 @@ def checked_base_url(text: str) -> tuple[str, bool]:
         raise _unusable("it contains a user name or password")
     if "?" in text or "#" in text:
         raise _unusable("it contains a query or a fragment")
+    try:
+        httpx.URL(text)
+    except (httpx.InvalidURL, UnicodeError) as exc:  # idna's own errors are UnicodeErrors
+        raise _unusable("its host name is none") from exc
     is_loopback = _is_loopback(parts.hostname)
     if parts.scheme == "http" and not is_loopback:
         raise _unusable("it begins with http://, which is for addresses of this machine only; use https://")
@@ -168,7 +172,12 @@ def _unusable(why: str) -> errors.UsageError:
     )
 
 
-def _translated(exc: httpx.HTTPError | httpx.InvalidURL, *, route: str, base_url: str) -> errors.ApiError:
+_NOT_SENDABLE = (httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL, UnicodeError)
+
+
+def _translated(
+    exc: httpx.HTTPError | httpx.InvalidURL | UnicodeError, *, route: str, base_url: str
+) -> errors.ApiError:
     """The one place where failures of httpx become ours."""
     causes = tuple(_causes(exc))
     untrusted = next((cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError)), None)
@@ -189,7 +198,7 @@ def _translated(exc: httpx.HTTPError | httpx.InvalidURL, *, route: str, base_url
         return errors.Unreachable(
             f"{route}: no connection to {base_url} ({_kind(exc)})", hint=hint, sent=False
         )
-    if isinstance(exc, httpx.LocalProtocolError | httpx.UnsupportedProtocol | httpx.InvalidURL):
+    if isinstance(exc, _NOT_SENDABLE):
         return errors.ApiError(f"{route}: the request cannot be sent ({_kind(exc)})", code="bad_request")
     return errors.Unreachable(
         f"{route}: no answer ({_kind(exc)})", hint="the request may have been carried out all the same"

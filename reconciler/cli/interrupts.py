@@ -22,15 +22,18 @@ class StopRequest:
         """The exit code to end with, or ``None`` to go on."""
         return self._code
 
+    def is_asked(self) -> bool:
+        """Whether to stop at all."""
+        return self._code is not None
+
     def ask(self, code: ExitCode) -> None:
         """Asks to stop; the first one to ask decides the code."""
         self._code = self._code or code
 
 
 @contextmanager
-def stop_on_signals(announce: Callable[[str], None]) -> Iterator[StopRequest]:
+def stop_on_signals(request: StopRequest, announce: Callable[[str], None]) -> Iterator[None]:
     """While this is open, a signal asks to stop instead of ending the process in the middle of a delivery."""
-    request = StopRequest()
 
     def handle(number: int, _frame: FrameType | None) -> None:
         is_first = request.verdict() is None
@@ -40,7 +43,7 @@ def stop_on_signals(announce: Callable[[str], None]) -> Iterator[StopRequest]:
 
     previous = {number: signal.signal(number, handle) for number in _CODES}
     try:
-        yield request
+        yield
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

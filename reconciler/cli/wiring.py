@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -73,7 +73,11 @@ def load_configuration(source: Source) -> Configuration:
 
 @contextmanager
 def open_session(
-    console: Console, source: Source, *, parallelism: int = DEFAULT_PARALLELISM
+    console: Console,
+    source: Source,
+    *,
+    parallelism: int = DEFAULT_PARALLELISM,
+    is_stopping: Callable[[], bool] = lambda: False,
 ) -> Iterator[Session]:
     """Connects to the API of the configuration's app, or to the sandbox."""
     from reconciler.alter.clock import SystemClock
@@ -90,6 +94,7 @@ def open_session(
             clock=SystemClock(),
             parallelism=parallelism,
             on_event=lambda event: _tell(console, event),
+            is_stopping=is_stopping,
         ) as api,
     ):
         yield Session(desired, configuration.findings, base_url, api, clock, parallelism)

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from reconciler.cli.interrupts import stop_on_signals
+from reconciler.cli.interrupts import StopRequest, stop_on_signals
 from reconciler.errors import ExitCode
 from reconciler.sandbox import SandboxServer
 from tests.support.commands import SCRIPT, declare, environment, readers, run
@@ -92,7 +92,8 @@ def test_a_question_at_a_real_terminal_is_answered_there(alter: SandboxServer) -
 def test_the_first_signal_decides_and_is_announced_once() -> None:
     announced: list[str] = []
     before = signal.getsignal(signal.SIGTERM)
-    with stop_on_signals(announced.append) as stop:
+    stop = StopRequest()
+    with stop_on_signals(stop, announced.append):
         assert stop.verdict() is None
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGINT)

@@ -14,6 +14,7 @@ from reconciler.cli import options as opt
 from reconciler.cli.boundary import guarded
 from reconciler.cli.commands.plan import plan_as_text, show_plan
 from reconciler.cli.console import Console, OutputFailed, OutputFormat
+from reconciler.cli.interrupts import StopRequest, stop_on_signals
 from reconciler.cli.selection import parse_allowances
 from reconciler.cli.source import Source
 from reconciler.cli.wiring import Session, open_session, open_sinks, plan_session
@@ -96,13 +97,16 @@ def apply(
 
 def _apply(console: Console, request: Request) -> ExitCode:
     _check_fields(console)
-    with open_session(console, request.source, parallelism=request.parallelism) as session:
+    stop = StopRequest()
+    with open_session(
+        console, request.source, parallelism=request.parallelism, is_stopping=stop.is_asked
+    ) as session:
         plan, allow = _plan_to_apply(console, session, request)
         if console.is_table:
             show_plan(console, plan, command=request.source.apply_command(), advise=False)
         if plan.has_changes and not request.yes:
             _ask(console, session, plan, command=request.source.apply_command())
-        outcome = _carry_out(console, session, plan, allow=allow, request=request)
+        outcome = _carry_out(console, session, plan, allow=allow, request=request, stop=stop)
         if console.is_verbose:
             cost = session.api.stats()
             console.say(
@@ -159,11 +163,16 @@ def _ask(console: Console, session: Session, plan: Plan, *, command: str) -> Non
 
 
 def _carry_out(
-    console: Console, session: Session, plan: Plan, *, allow: Allowances, request: Request
+    console: Console,
+    session: Session,
+    plan: Plan,
+    *,
+    allow: Allowances,
+    request: Request,
+    stop: StopRequest,
 ) -> Outcome:
     from reconciler.applying.context import RunContext
     from reconciler.applying.executor import execute
-    from reconciler.cli.interrupts import stop_on_signals
     from reconciler.cli.run_identity import begin_run, end_run
     from reconciler.planning.expiry import as_of
 
@@ -178,7 +187,7 @@ def _carry_out(
         allow=allow,
     )
     try:
-        with stop_on_signals(console.alarm) as stop, console.progress(len(agents), "applying") as progress:
+        with stop_on_signals(stop, console.alarm), console.progress(len(agents), "applying") as progress:
             outcome = execute(
                 context,
                 plan,

@@ -126,3 +126,18 @@ def test_nothing_is_logged_about_retries(retrier: Retrier, caplog: pytest.LogCap
     with caplog.at_level(logging.DEBUG):
         retrier.run(Flaky(fault()), route="GET /x")
     assert caplog.records == []
+
+
+def test_after_a_stop_nothing_is_repeated(clock: FakeClock, events: list[ApiEvent]) -> None:
+    retrier = Retrier(clock=clock, policy=RetryPolicy(), on_event=events.append, is_stopping=lambda: True)
+    action = Flaky(fault(), fault())
+    with pytest.raises(errors.ServerFault):
+        retrier.run(action, route="GET /x")
+    assert (action.calls, clock.slept, events) == (1, [], [])
+
+
+def test_a_host_that_cannot_be_reached_is_given_up_sooner_than_one_that_fails(retrier: Retrier) -> None:
+    action = Flaky(*[errors.Unreachable("no connection", sent=False) for _ in range(8)])
+    with pytest.raises(errors.Unreachable):
+        retrier.run(action, route="GET /x")
+    assert action.calls == RetryPolicy().connection_attempts

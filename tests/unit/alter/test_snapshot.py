@@ -89,13 +89,32 @@ def test_a_total_that_never_fits_is_overruled_by_two_reads_that_agree() -> None:
     assert pages.offsets == [0, 0]
 
 
-def test_a_list_that_keeps_changing_is_given_up_after_four_reads() -> None:
+def test_a_list_that_keeps_changing_is_given_up_after_six_reads() -> None:
     pages = Pages(*[page(agent(1, version=v), total=2) for v in range(1, 9)])
-    with pytest.raises(errors.Unreachable, match="keeps changing") as caught:
+    with pytest.raises(errors.Unreachable, match="does not come to rest") as caught:
         read_agents(pages)
     assert caught.value.retryable
     assert (caught.value.code, caught.value.sent) == ("list_unstable", False)
-    assert len(pages.offsets) == 4
+    assert len(pages.offsets) == 6
+
+
+def test_an_order_that_differs_on_every_call_is_put_together_from_several_walks() -> None:
+    pages = Pages(
+        page(agent(1), agent(2), total=3, has_more=True),
+        page(agent(2), total=3),
+        page(agent(2), agent(3), total=3, has_more=True),
+        page(agent(3), total=3),
+    )
+    assert [found.name for found in read_agents(pages)] == ["agent-00001", "agent-00002", "agent-00003"]
+
+
+def test_walks_of_lists_with_different_totals_are_not_put_together() -> None:
+    pages = Pages(
+        page(agent(1), agent(2), total=3, has_more=True),
+        page(agent(2), total=3),
+        page(agent(3), agent(4), total=2),
+    )
+    assert [found.name for found in read_agents(pages)] == ["agent-00003", "agent-00004"]
 
 
 def test_more_that_never_comes_is_an_error() -> None:
