@@ -60,21 +60,27 @@ class Retrier:
         on_event: Callable[[ApiEvent], None],
         is_stopping: Callable[[], bool] = lambda: False,
         jitter: Callable[[], float] = random.random,
+        is_stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self._clock = clock
         self._policy = policy
         self._on_event = on_event
         self._is_stopping = is_stopping
         self._jitter = jitter
+        self._is_stopping = is_stopping
 
     def run(self, action: Callable[[], T], *, route: str) -> T:
-        """The result of ``action``, which is called once or more; its last error when nothing helps."""
+        """The result of ``action``, which is called once or more; its last error when nothing helps.
+
+        Once ``is_stopping`` says so, no failure is waited for and no attempt repeated.
+        """
         run = _Run(
             clock=self._clock,
             policy=self._policy,
             on_event=self._on_event,
             is_stopping=self._is_stopping,
             jitter=self._jitter,
+            is_stopping=self._is_stopping,
             route=route,
         )
         schedule = stamina.retry_context(
@@ -101,6 +107,7 @@ class _Run:
     on_event: Callable[[ApiEvent], None]
     is_stopping: Callable[[], bool]
     jitter: Callable[[], float]
+    is_stopping: Callable[[], bool]
     route: str
     attempt: stamina.Attempt = field(init=False)
     give_up_at: float | None = None
@@ -111,6 +118,9 @@ class _Run:
             return False
         if self.is_stopping():
             # Whoever asked us to stop will not wait for long; the next run finds out what became of this.
+            return False
+        # A process that was told to stop has to end soon; the next run finds out what happened.
+        if self.is_stopping():
             return False
         now = self.clock.now().timestamp()
         if self.give_up_at is None:
@@ -124,7 +134,7 @@ class _Run:
             return False
         self.on_event(ApiEvent("retry", self.route, self.attempt.num, wait, error.code))
         self.clock.sleep(wait)
-        return 0.0
+        return False if self.is_stopping() else 0.0
 
 
 def _asked_seconds(error: errors.ApiError) -> float:

@@ -130,7 +130,7 @@ def checked_base_url(text: str) -> tuple[str, bool]:
     if "?" in text or "#" in text:
         raise _unusable("it contains a query or a fragment")
     try:
-        httpx.URL(text)
+        _ = httpx.URL(text).host  # decoded only when it is asked for
     except (httpx.InvalidURL, UnicodeError) as exc:  # idna's own errors are UnicodeErrors
         raise _unusable("its host name is none") from exc
     is_loopback = _is_loopback(parts.hostname)
