@@ -60,14 +60,12 @@ class Retrier:
         on_event: Callable[[ApiEvent], None],
         is_stopping: Callable[[], bool] = lambda: False,
         jitter: Callable[[], float] = random.random,
-        is_stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self._clock = clock
         self._policy = policy
         self._on_event = on_event
         self._is_stopping = is_stopping
         self._jitter = jitter
-        self._is_stopping = is_stopping
 
     def run(self, action: Callable[[], T], *, route: str) -> T:
         """The result of ``action``, which is called once or more; its last error when nothing helps.
@@ -80,7 +78,6 @@ class Retrier:
             on_event=self._on_event,
             is_stopping=self._is_stopping,
             jitter=self._jitter,
-            is_stopping=self._is_stopping,
             route=route,
         )
         schedule = stamina.retry_context(
@@ -107,7 +104,6 @@ class _Run:
     on_event: Callable[[ApiEvent], None]
     is_stopping: Callable[[], bool]
     jitter: Callable[[], float]
-    is_stopping: Callable[[], bool]
     route: str
     attempt: stamina.Attempt = field(init=False)
     give_up_at: float | None = None
@@ -115,9 +111,6 @@ class _Run:
     def decide(self, error: Exception) -> bool | float:
         """``False`` ends the run with this error. The wait is over when it returns, hence the 0.0."""
         if not isinstance(error, errors.RateLimited | errors.ServerFault | errors.Unreachable):
-            return False
-        if self.is_stopping():
-            # Whoever asked us to stop will not wait for long; the next run finds out what became of this.
             return False
         # A process that was told to stop has to end soon; the next run finds out what happened.
         if self.is_stopping():

@@ -35,7 +35,7 @@ class _Read:
 
     @property
     def content(self) -> tuple[tuple[AgentId, int], ...]:
-        """What a second walk has to repeat. In another order, its pages may have left out others than ours."""
+        """What a second walk has to repeat; in another order its pages may have left out others."""
         seen = [(agent.id, agent.version) for agent in self.agents.values()]
         return tuple(seen if self.pages > 1 else sorted(seen))
 
@@ -137,4 +137,5 @@ def _walk(fetch_page: Callable[[int], Page]) -> _Read:
         page_before = page.agents
         # A page without anything new means that the list moved under us: begin again rather than go on.
         if not page.has_more or len(agents) == known:
-            return _Read(agents, frozenset(totals), has_more=page.has_more)
+            total = totals.pop() if len(totals) == 1 else None
+            return _Read(agents, total, pages=pages, reached_end=not page.has_more)
