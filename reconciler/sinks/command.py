@@ -7,7 +7,8 @@ It runs without a shell, and may run again with the same key, which then has to 
 
 What it answers: exit code 0 when the key is stored, which is believed only if it read all of its input. The
 read command prints the key, or ``{"key_id": …, "fingerprint": "sha256:…"}``; nothing printed, or exit code 4
-(our own "not found"), says that there is no key.
+(our own "not found"), says that there is no key. Whatever else it prints goes nowhere: a program that knows
+the key can print it in more forms than anybody could recognise.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from reconciler.model.nearest import did_you_mean
 from reconciler.model.secret import KEY_SHAPE, Secret
 from reconciler.model.values import Json
 from reconciler.ports import Delivery, SinkReading
-from reconciler.sinks.captured import Captured, shown
+from reconciler.sinks.captured import Captured
 from reconciler.sinks.disk import explained
 from reconciler.sinks.facts import check_key, fill_in
 
@@ -42,6 +43,7 @@ DEFAULT_TIMEOUT_SECONDS = 30.0
 _SECONDS_OF = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _FACTS = ("ACTION", "AGENT", "OWNER", "APP", "KEY_ID", "KEY_PREFIX")
 _WITHHELD = frozenset({"ALTER_API_KEY", "ALTER_PAT", *(f"ALTER_SYNC_{fact}" for fact in _FACTS)})
+_UNSHOWN = "what it printed is not shown, for it could hold the key; let the program log on its own"
 _FINGERPRINT = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -99,7 +101,7 @@ class CommandSink:
         argv = _filled(self.write, delivery.agent)
         answer = self._run(argv, facts, key=delivery.plaintext)
         if answer.exit_code != 0:
-            raise self._failed(argv, answer, delivery.plaintext)
+            raise self._failed(argv, answer)
         if not answer.read_all_input:
             raise SinkError(
                 f"sink {self.name!r}: `{argv[0]}` reported success, but did not read the key to its end",
@@ -114,7 +116,7 @@ class CommandSink:
         if answer.exit_code == ExitCode.NOT_FOUND:
             return None
         if answer.exit_code != 0:
-            raise self._failed(argv, answer, answer.captured.output())
+            raise self._failed(argv, answer)
         reading = _reading(answer.captured)
         if isinstance(reading, str):
             raise SinkError(
@@ -142,8 +144,8 @@ class CommandSink:
             if not in_time:
                 raise SinkError(
                     f"sink {self.name!r}: `{argv[0]}` took longer than {self.timeout_seconds:g} s and was "
-                    "stopped, with all that it had started" + shown(captured, key),
-                    hint="find out what it waits for, or give the sink a longer timeout",
+                    "stopped, with all that it had started",
+                    hint=f"find out what it waits for, or give the sink a longer timeout; {_UNSHOWN}",
                 )
             return _Answer(process.returncode, captured, read_all_input=not os.read(stdin, 1))
 
@@ -162,7 +164,7 @@ class CommandSink:
                 argv,
                 stdin=stdin,
                 stdout=subprocess.PIPE if reading else subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
                 env=environment,
                 start_new_session=True,  # a group of its own, so that a time limit reaches grandchildren
             )
@@ -189,13 +191,10 @@ class CommandSink:
             hint=guess or "install it, or give its full path",
         )
 
-    def _failed(self, argv: tuple[str, ...], answer: _Answer, key: Secret | None) -> SinkError:
+    def _failed(self, argv: tuple[str, ...], answer: _Answer) -> SinkError:
         code = answer.exit_code
         how = f"ended with exit code {code}" if code > 0 else f"was killed by signal {-code}"
-        return SinkError(
-            f"sink {self.name!r}: `{argv[0]}` {how}" + shown(answer.captured, key),
-            hint="run it by hand to see why; the key it is given comes on standard input",
-        )
+        return SinkError(f"sink {self.name!r}: `{argv[0]}` {how}", hint=_UNSHOWN)
 
 
 def _filled(argv: tuple[str, ...], agent: AgentName) -> tuple[str, ...]:

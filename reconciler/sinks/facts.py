@@ -28,7 +28,7 @@ _AGENT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 class Facts:
     """Whose key it is and which. There is no time in it, so that writing the same again changes nothing.
 
-    ``key_id`` is ``None`` for a key that somebody else had put there before the first delivery.
+    ``key_id`` is ``None`` for a key that somebody else had put there in place of ours.
     """
 
     owner: str

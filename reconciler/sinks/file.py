@@ -181,10 +181,10 @@ class FileSink:
 
     def _check(self, place: _Place, *, agent: AgentName, app: str, owner: str) -> None:
         self._check_facts(place, agent=agent, app=app, owner=owner)
-        if place.text and not self.format.keeps_facts and not place.held.facts:
+        if place.text and not place.held.facts and not self.format.is_free(place.text):
             raise SinkError(
-                f"{place.path} exists and was not written by alter-sync; it is not overwritten",
-                hint="move that file away if nobody needs it, or choose another path",
+                f"{self.format.part} {place.path} was not written by alter-sync; it is not overwritten",
+                hint=f"remove it if nobody needs it, or choose another `{self.format.setting}` for the sink",
             )
 
     def _check_facts(self, place: _Place, *, agent: AgentName, app: str, owner: str) -> None:
@@ -213,9 +213,9 @@ def _replaced(place: _Place, new_key: Secret, new_facts: Facts) -> Secret | None
     """What to keep of the key that a delivery replaces; ``None`` when there is nothing new to keep."""
     key, facts = place.held.key, place.held.facts
     # After a crash the facts are already those of the key that never came; the kept file knows better.
-    if key is None or key in (new_key, place.previous.key):
+    if key is None or facts is None or key in (new_key, place.previous.key):
         return None
-    if facts is None or not facts.fit(key):
+    if not facts.fit(key):
         facts = replace(new_facts, key_id=None, fingerprint=key.fingerprint())
     return _PREVIOUS.put(None, key, facts)
 

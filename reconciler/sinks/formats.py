@@ -29,6 +29,7 @@ _ENTRY = re.compile(
     r"""|(?P<other>[^\n]*\n|[^\n]+\Z)""",
     re.DOTALL | re.ASCII,
 )
+_NO_VALUE = re.compile(r"""\s*(?:""|'')?\s*(?:(?<=\s)#.*)?""", re.DOTALL)
 _VALUE = re.compile(r"""\s*(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<bare>[^\s#'"][^\s'"]*))""")
 # What means itself in every shell and parser. Docker's --env-file takes quotes literally: none is portable.
 _BARE_WORD = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
@@ -52,15 +53,23 @@ class Format(Protocol):
     @property
     def keeps_facts(self) -> bool:
         """Whether the facts stand in the file itself; if not, they need a file of their own."""
-        ...
+
+    @property
+    def setting(self) -> str:
+        """The setting of the sink that chooses the place."""
+
+    @property
+    def part(self) -> str:
+        """The place in words, to be followed by the path."""
 
     def find(self, text: Secret) -> Held:
         """Reads key and facts out of a file's text."""
-        ...
+
+    def is_free(self, text: Secret) -> bool:
+        """Whether ``put`` would overwrite no value."""
 
     def put(self, text: Secret | None, key: Secret, facts: Facts) -> Secret:
         """The file's text with this key and these facts in it, and all else as it was."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +77,14 @@ class Raw:
     """The file is the key, to the byte: there is no newline at its end."""
 
     keeps_facts: bool = False
+    setting: str = "path"
+    part: str = "the content of"
 
     def find(self, text: Secret) -> Held:
         return Held(key=text)
+
+    def is_free(self, text: Secret) -> bool:
+        return not text.reveal()
 
     def put(self, text: Secret | None, key: Secret, facts: Facts) -> Secret:  # noqa: ARG002
         return key
@@ -82,6 +96,11 @@ class Dotenv:
 
     variable: str
     keeps_facts: bool = True
+    setting: str = "variable"
+
+    @property
+    def part(self) -> str:
+        return f"the value of {self.variable} in"
 
     def find(self, text: Secret) -> Held:
         lines = [entry["other"] for entry in _entries(text) if _is_facts_line(entry)]
@@ -89,6 +108,11 @@ class Dotenv:
             raise Malformed(f"there are several lines that begin with {_FACTS_LINE.strip()!r}")
         facts = read_facts(lines[0][len(_FACTS_LINE) :]) if lines else None
         return Held(key=self._last_value(text), facts=facts)
+
+    def is_free(self, text: Secret) -> bool:
+        """Also a value that nothing but a shell understands, and one without effect, is a value to lose."""
+        ours = (entry for entry in _entries(text) if entry["name"] == self.variable)
+        return all(_NO_VALUE.fullmatch(entry.string, *entry.span("value")) for entry in ours)
 
     def put(self, text: Secret | None, key: Secret, facts: Facts) -> Secret:
         if not _BARE_WORD.fullmatch(key.reveal()):
@@ -127,12 +151,20 @@ class JsonField:
 
     field: str
     keeps_facts: bool = True
+    setting: str = "field"
+
+    @property
+    def part(self) -> str:
+        return f"the field {self.field!r} of"
 
     def find(self, text: Secret) -> Held:
         found = self._find(text)
         if isinstance(found, str):
             raise Malformed(found)
         return found
+
+    def is_free(self, text: Secret) -> bool:
+        return self.find(text).key is None
 
     def put(self, text: Secret | None, key: Secret, facts: Facts) -> Secret:
         document = _document(text) or {}

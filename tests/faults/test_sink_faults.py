@@ -121,7 +121,8 @@ def test_the_message_of_a_sink_that_tells_the_key_does_not_repeat_it(tmp_path: P
         fleet.configure(OBEDIENT_STORE)
         fleet.order("tell..")
         _, outcome = fleet.apply_once()
-        assert "cannot store (secret)" in _message(outcome)
+        assert "ended with exit code" in _message(outcome)
+        assert "cannot store" not in _message(outcome)
         assert fleet.broken_promises() == []
 
 

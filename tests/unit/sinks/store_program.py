@@ -24,7 +24,7 @@ def main() -> int:
     whose = [os.environ["ALTER_SYNC_OWNER"], os.environ["ALTER_SYNC_APP"], os.environ["ALTER_SYNC_AGENT"]]
     key = sys.stdin.read()
     if stored and stored["whose"] != whose:
-        sys.stderr.write(f"{key} is for {whose}, but two configurations write one place\n")
+        sys.stderr.write(f"{key} is for {whose}, but two configurations write one place\n")  # shown nowhere
         return 8
     folder.mkdir(exist_ok=True)
     place.write_text(json.dumps({"key": key, "whose": whose}))

@@ -34,6 +34,7 @@ class Case:
     tells_key_ids: bool = True
     keeps_versions: bool = True
     probe_sees_owner: bool = True
+    refusal: str = "two configurations write one place"
 
     def reading(self, key_id: str, fingerprint: str) -> SinkReading:
         return SinkReading(key_id=key_id if self.tells_key_ids else None, fingerprint=fingerprint)  # type: ignore[arg-type]
@@ -58,6 +59,7 @@ def command_case(root: Path) -> Case:
         tells_key_ids=False,
         keeps_versions=False,
         probe_sees_owner=False,
+        refusal="ended with exit code 8$",
     )
 
 
@@ -144,7 +146,7 @@ def test_without_its_store_a_delivery_fails_with_a_hint(case: Case) -> None:
 @pytest.mark.parametrize("whose", [{"owner": "fraud"}, {"app": "payments-test"}])
 def test_the_place_of_another_configuration_is_refused(case: Case, whose: dict[str, str]) -> None:
     case.sink.deliver(delivery())
-    with pytest.raises(SinkError, match="two configurations write one place") as caught:
+    with pytest.raises(SinkError, match=case.refusal) as caught:
         case.sink.deliver(delivery(SECOND_KEY, key_id="key-2", **whose))
     assert SECOND_KEY not in told(caught.value)
     assert case.sink.read_back(AGENT) == case.reading("key-1", FIRST)

@@ -289,13 +289,16 @@ def test_a_raw_file_that_lost_its_facts_is_not_overwritten_by_a_rollback(tmp_pat
 
 
 @pytest.mark.parametrize("format_name", ["dotenv", "json"])
-def test_a_key_that_the_user_had_put_there_is_kept_too(tmp_path: Path, format_name: str) -> None:
+def test_a_key_put_by_hand_in_place_of_ours_is_kept_without_a_key_id(
+    tmp_path: Path, format_name: str
+) -> None:
     path = tmp_path / "key"
-    path.write_text("AGENT_API_KEY='by-hand.1'\n" if format_name == "dotenv" else '{"api_key": "by-hand.1"}')
     sink = file_sink(path, format_name)
+    sink.deliver(delivery())
+    path.write_text(path.read_text().replace(FIRST_KEY, "by-hand.1"))
     by_hand = SinkReading(None, Secret("by-hand.1").fingerprint())
     assert sink.read_back(AGENT) == by_hand
-    sink.deliver(delivery())
+    sink.deliver(second_delivery())
     assert sink.restore_previous(AGENT) is True
     assert sink.read_back(AGENT) == by_hand
 

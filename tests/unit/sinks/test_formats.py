@@ -32,8 +32,8 @@ def test_a_new_dotenv_file_has_the_facts_above_the_variable(tmp_path: Path) -> N
         ("A=1\n# mine\n\nB=2\n", "A=1\n# mine\n\nB=2\n{facts}AGENT_API_KEY={key}\n"),
         ("A=1", "A=1\n{facts}AGENT_API_KEY={key}\n"),
         ("AGENT_API_KEY=\nB=2", "{facts}AGENT_API_KEY={key}\nB=2"),
-        ("A=1\r\n export AGENT_API_KEY = 'x' # y\nB=2\n", "A=1\r\n{facts} export AGENT_API_KEY={key}\nB=2\n"),
-        ("AGENT_API_KEY=old\nA=1\nAGENT_API_KEY=x\n", "A=1\n{facts}AGENT_API_KEY={key}\n"),
+        ("A=1\r\n export AGENT_API_KEY = '' # y\nB=2\n", "A=1\r\n{facts} export AGENT_API_KEY={key}\nB=2\n"),
+        ("AGENT_API_KEY= # none\nA=1\nAGENT_API_KEY=\r\n", "A=1\n{facts}AGENT_API_KEY={key}\n"),
         (
             "AGENT_API_KEY_2=x\n#AGENT_API_KEY=y\n",
             "AGENT_API_KEY_2=x\n#AGENT_API_KEY=y\n{facts}AGENT_API_KEY={key}\n",
@@ -44,7 +44,7 @@ def test_a_new_dotenv_file_has_the_facts_above_the_variable(tmp_path: Path) -> N
         ),
         ("P='a\nAGENT_API_KEY=x\n'\n", "P='a\nAGENT_API_KEY=x\n'\n{facts}AGENT_API_KEY={key}\n"),
         ("if true; then\n  A=Ä\nfi\n", "if true; then\n  A=Ä\nfi\n{facts}AGENT_API_KEY={key}\n"),
-        ('AGENT_API_KEY="two\nlines"\nB=2\n', "{facts}AGENT_API_KEY={key}\nB=2\n"),
+        ('AGENT_API_KEY=""\nB=2\n', "{facts}AGENT_API_KEY={key}\nB=2\n"),
     ],
 )
 def test_all_other_lines_of_a_dotenv_file_survive(tmp_path: Path, before: str, after: str) -> None:
@@ -96,11 +96,62 @@ def test_a_shell_reads_back_exactly_the_key(tmp_path: Path, key: str) -> None:
 
 @pytest.mark.parametrize("key", ["a'b-secret", "$HOME-secret", "a\\b-secret", "~secret", "a#secret"])
 def test_a_key_that_shells_and_parsers_read_differently_is_refused(tmp_path: Path, key: str) -> None:
-    (tmp_path / ".env").write_text("AGENT_API_KEY=old\n")
+    (tmp_path / ".env").write_text("AGENT_API_KEY=\n")
     with pytest.raises(SinkError, match="read differently") as caught:
         file_sink(tmp_path / ".env", "dotenv").deliver(delivery(key))
     assert key not in told(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == [".env"]
+
+
+def test_of_several_values_of_ours_only_the_new_one_remains(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    sink = file_sink(path, "dotenv")
+    sink.deliver(delivery())
+    path.write_text(f'AGENT_API_KEY="two\nlines"\nA=1\n{path.read_text()}')
+    sink.deliver(second_delivery())
+    assert path.read_text().startswith("A=1\n# alter-sync: ")
+    assert path.read_text().endswith(f"}}\nAGENT_API_KEY={SECOND_KEY}\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A=1\nAGENT_API_KEY=mine\n",
+        " export AGENT_API_KEY = 'mine' # y\n",
+        'AGENT_API_KEY="mine\nlines"\n',
+        "AGENT_API_KEY=mine\nAGENT_API_KEY=\n",
+        'AGENT_API_KEY="mine',
+        'AGENT_API_KEY=""mine\n',
+        'AGENT_API_KEY=""#mine\n',
+        "AGENT_API_KEY=#mine\n",
+    ],
+)
+def test_a_variable_of_the_users_is_not_overwritten(tmp_path: Path, text: str) -> None:
+    (tmp_path / ".env").write_text(text)
+    refused(tmp_path / ".env", "dotenv", "the value of AGENT_API_KEY in", setting="variable")
+    other = file_sink(tmp_path / ".env", "dotenv", variable="OTHER")
+    probe(other)
+    other.deliver(delivery())
+    assert (tmp_path / ".env").read_text().startswith(text.rstrip("\n"))
+
+
+def test_a_json_field_of_the_users_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "key.json").write_text('{"api_key": "mine"}')
+    refused(tmp_path / "key.json", "json", "the field 'api_key' of", setting="field")
+    file_sink(tmp_path / "key.json", "json", field="other").deliver(delivery())
+    assert json.loads((tmp_path / "key.json").read_text())["api_key"] == "mine"
+
+
+def refused(path: Path, format_name: str, part: str, *, setting: str) -> None:
+    sink, before = file_sink(path, format_name), path.read_text()
+    for act in each(lambda: probe(sink), lambda: sink.deliver(delivery())):
+        with pytest.raises(SinkError, match="was not written by alter-sync") as caught:
+            act()
+        assert caught.value.message.startswith(f"{part} {path} ")
+        assert f"choose another `{setting}`" in caught.value.hint
+        assert "mine" not in told(caught.value)
+    assert path.read_text() == before
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
 
 
 @pytest.mark.parametrize(
@@ -128,7 +179,7 @@ def test_a_new_json_file_has_the_facts_next_to_the_field(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "text",
     [
-        '{"url": "https://x", "api_key": "old", "deep": {"list": [1, 2.5, -0.1, 1e-7, null, true]}}',
+        '{"url": "https://x", "api_key": "", "deep": {"list": [1, 2.5, -0.1, 1e-7, null, true]}}',
         '{"big": 123456789012345678901234567890, "name": "Zoë", "api_key": null}',
         '{"escaped": "\\ud800", "name": "\\u00e4"}',
         '{"escaped": "\\ud800", "name": "Zoë"}',
