@@ -133,6 +133,8 @@ def checked_base_url(text: str) -> tuple[str, bool]:
         _ = httpx.URL(text).host  # decoded only when it is asked for
     except (httpx.InvalidURL, UnicodeError) as exc:  # idna's own errors are UnicodeErrors
         raise _unusable("its host name is none") from exc
+    if any(not 0 < len(label) < 64 for label in parts.hostname.rstrip(".").split(".")):
+        raise _unusable("its host name is none")
     is_loopback = _is_loopback(parts.hostname)
     if parts.scheme == "http" and not is_loopback:
         raise _unusable("it begins with http://, which is for addresses of this machine only; use https://")
@@ -172,7 +174,8 @@ def _unusable(why: str) -> errors.UsageError:
     )
 
 
-_NOT_SENDABLE = (httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL, UnicodeError)
+# A UnicodeError is not among them: it may come of the answer's Location, when all was carried out.
+_NOT_SENDABLE = (httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL)
 
 
 def _translated(

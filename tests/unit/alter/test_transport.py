@@ -291,6 +291,8 @@ def test_good_base_urls(text: str, cleaned: str, is_loopback: bool) -> None:
         ("https://example.com/#hunter2", "fragment"),
         ("https://example.com?", "query"),
         ("https://xn--/", "its host name is none"),
+        ("https://a..b", "its host name is none"),
+        (f"https://{'x' * 64}.com", "its host name is none"),
     ],
 )
 def test_bad_base_urls_are_refused_without_being_repeated(text: str, why: str) -> None:
