@@ -42,7 +42,7 @@ _HINTS = {
     "empty-scope-list": "Leave the provider out, or write null instead of [] to remove an inherited one.",
     "empty-for-each": "Remove the block to declare no agent of it.",
     "unsupported-version": "This version of alter-sync reads version 1.",
-    "unknown-sink-type": "This version delivers to file and command.",
+    "unknown-sink-type": "The types are in the README, with what each of them needs.",
 }
 
 

@@ -63,6 +63,7 @@ def guard_settings(entry: Entry | None, findings: Findings) -> GuardSettings:
         revoke_in_use=in_use,
         sensitive_scopes=tuple(sorted(set(data.get("sensitive_scopes", ())))),
         max_rotations_per_run=data.get("max_rotations_per_run", default.max_rotations_per_run),
+        key_cap=data.get("key_cap", default.key_cap),
     )
 
 

@@ -47,6 +47,13 @@ class SinkRef:
     settings: JsonObject
     position: Position
 
+    @property
+    def is_readable(self) -> bool:
+        """Whether it can tell which key it holds; the others are believed on their acknowledgement."""
+        if self.type == "command":
+            return bool(self.settings.get("read"))
+        return self.type != "github_actions"
+
 
 @dataclass(frozen=True, slots=True)
 class CountLimit:
@@ -70,6 +77,8 @@ class GuardSettings:
     revoke_in_use: timedelta = timedelta(hours=24)
     sensitive_scopes: tuple[str, ...] = ()
     max_rotations_per_run: int = 50
+    # Alter limits the live keys of an agent, and does not say at how many.
+    key_cap: int = 5
 
 
 @dataclass(frozen=True, slots=True)

@@ -231,6 +231,7 @@ guards:
   revoke_in_use: 0s
   sensitive_scopes: ["google:drive", "*:*admin*", "google:drive"]
   max_rotations_per_run: 7
+  key_cap: 2
 agents: {}
 """
     assert desired(tmp_path, HEAD + text).guards == GuardSettings(
@@ -240,6 +241,7 @@ agents: {}
         revoke_in_use=timedelta(0),
         sensitive_scopes=("*:*admin*", "google:drive"),
         max_rotations_per_run=7,
+        key_cap=2,
     )
 
 

@@ -77,6 +77,7 @@ def test_a_field_that_does_not_fit(
     ("line", "rule", "column", "message"),
     [
         ("guards: {max_revocations: {count: -1}}", "out-of-range", 35, "at least 0"),
+        ("guards: {key_cap: 0}", "out-of-range", 19, "at least 1"),
         ("guards: {max_revocations: {percent: 101}}", "out-of-range", 37, "at most 100"),
         ("guards: {max_revocations: {count: 1.5}}", "wrong-type", 35, "a whole number"),
         ("guards: {sensitive_scopes: [drive]}", "bad-pattern", 29, '"drive"'),

@@ -70,7 +70,12 @@ def test_what_is_repeated_equally_is_no_contradiction(tmp_path: Path) -> None:
             "name-defined-twice",
             "a.yaml:2:21",
         ),
-        ("sinks: {t: {type: age}}", "sinks: {t: {type: vault}}", "name-defined-twice", "sinks.t"),
+        (
+            "sinks: {t: {type: file, path: x}}",
+            "sinks: {t: {type: file, path: y}}",
+            "name-defined-twice",
+            "sinks.t",
+        ),
     ],
 )
 def test_a_contradiction_names_both_places(

@@ -18,8 +18,8 @@ from reconciler.model.key import KeyId
 from reconciler.model.secret import Secret
 from reconciler.ports import SecretSink, SinkReading
 from reconciler.sinks.registry import open_sink
+from tests.unit.sinks.cases import STORE
 from tests.unit.sinks.samples import AGENT, FIRST_KEY, delivery, reference, told
-from tests.unit.sinks.test_conformance import STORE
 
 FIRST = Secret(FIRST_KEY).fingerprint()
 UNSHOWN = "what it printed is not shown, for it could hold the key; let the program log on its own"
