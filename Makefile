@@ -1,6 +1,6 @@
 # Everything a contributor runs. Needs Python 3.11 or newer with venv; each target makes what it needs.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix bench clean
+.PHONY: help demo test faults mutants check fix bench clean
 
 # The first interpreter that runs and is new enough; a name on the path alone may be a shim for nothing.
 NEW_ENOUGH := import sys, venv; sys.exit(sys.version_info < (3, 11))
@@ -17,6 +17,12 @@ demo: .venv/demo  ## the whole story on the embedded Alter, with examples/agents
 test: .venv/dev  ## all tests, with branch coverage
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term
 
+faults: .venv/dev  ## every fault plan, about forty minutes; ALTER_SYNC_SEED=N draws others
+	ALTER_SYNC_FAULTS=all $(BIN)/python -m pytest -n 2 --timeout 900 tests/faults
+
+mutants: .venv/dev  ## changes the decisions about keys one by one; the tests have to notice
+	rm -rf mutants && $(BIN)/python -m tests.mutants
+
 check: .venv/dev  ## format, lint, types, layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -31,7 +37,7 @@ bench: .venv/dev  ## measurements, each a ratio taken in one run
 	$(BIN)/python -m benchmarks
 
 clean:  ## remove the environment and what tools leave behind
-	rm -rf .venv .coverage* .mypy_cache .ruff_cache .hypothesis .import_linter_cache .alter-sync build dist
+	rm -rf .venv mutants .coverage* .mypy_cache .ruff_cache .hypothesis .import_linter_cache .alter-sync build dist
 
 .venv/demo: pyproject.toml | .venv/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[sandbox]'

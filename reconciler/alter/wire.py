@@ -147,6 +147,7 @@ def read_key(document: Json, *, route: str) -> AgentKey:
         deprecated_at=fields.optional_time("deprecated_at"),
         revoked_at=fields.optional_time("revoked_at"),
         last_used_at=fields.optional_time("last_used_at"),
+        tells_use="last_used_at" in fields.raw,
     )
 
 

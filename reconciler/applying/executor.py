@@ -69,11 +69,13 @@ class _Breaker:
         self._in_a_row = 0
         self._everything: Failure | None = None
         self._by_permission: dict[tuple[str, ...], Failure] = {}
+        self._rotations: Failure | None = None
 
     def verdict(self, unit: Sequence[Operation]) -> Failure | None:
         """Why this agent need not be tried, if so."""
         with self._lock:
-            return self._everything or self._by_permission.get(permissions_for(unit))
+            rotations = self._rotations if _is_rotation(unit) else None
+            return self._everything or rotations or self._by_permission.get(permissions_for(unit))
 
     def learn(self, unit: Sequence[Operation], outcomes: Sequence[OperationOutcome]) -> None:
         """Takes in what became of an agent."""
@@ -85,6 +87,9 @@ class _Breaker:
                 self._in_a_row += 1
                 if self._in_a_row >= _GIVE_UP_AFTER:
                     self._everything = failure
+            if failure and failure.exit_code is ExitCode.SINK and _is_rotation(unit):
+                # Each rotation works on a key that is fine: none is begun while sinks may be broken.
+                self._rotations = failure
             if failure and failure.exit_code is ExitCode.AUTH:
                 if failure.code == "insufficient_scope":
                     # Where something was done, only a later step lacked the permission, not all such agents.
@@ -92,6 +97,11 @@ class _Breaker:
                         self._by_permission[permissions_for(unit)] = failure
                 else:
                     self._everything = failure
+
+
+def _is_rotation(unit: Sequence[Operation]) -> bool:
+    """Whether an agent that has keys already gets another one."""
+    return any(operation.kind == "mint_key" and operation.agent_id is not None for operation in unit)
 
 
 def _api_is_down(failure: Failure) -> bool:

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 
 from reconciler.applying.context import RunContext
-from reconciler.applying.delivery import Handover, finish_unfinished, hand_over_first_key, probe_sinks
+from reconciler.applying.delivery import probe_sinks
+from reconciler.applying.key_work import KEY_KINDS, claim_keys, deliver_first_key, work_on_keys
 from reconciler.applying.ledger import Ledger, failure_of
-from reconciler.applying.marking import drop_claim, give_back, read_unmoved, send_patch
+from reconciler.applying.marking import read_unmoved, send_patch
 from reconciler.errors import (
     BadAnswer,
-    Conflict,
-    LastActiveKey,
     NameExists,
     Refused,
     ServerFault,
-    SinkError,
     Unreachable,
 )
 from reconciler.model.agent import AgentPatch, LiveAgent, NewAgent
 from reconciler.model.desired import DesiredAgent
-from reconciler.model.key import KeyId, MintedKey
+from reconciler.model.key import MintedKey
 from reconciler.model.mark import Claim
 from reconciler.model.outcome import OperationOutcome
 from reconciler.model.plan import Operation
@@ -61,11 +58,7 @@ def _create(context: RunContext, ledger: Ledger) -> None:
         ledger.note(f"created as {live.id}")
     if mints := ledger.of("mint_key"):
         with ledger.step(mints):
-            handover = hand_over_first_key(context, agent, live, minted)
-            ledger.note(handover.detail)
-            _revoke_lost(context, handover)
-            live = _end_claim(context, handover) if handover.lost or handover.may_grow else handover.live
-        _forget_previous(context, agent)
+            live = deliver_first_key(context, ledger, agent, live, minted=minted)
     if suspends := ledger.of("suspend_agent"):
         with ledger.step(suspends):
             # A claim that is still there was given back, for the next run to look after a lost mint.
@@ -74,43 +67,25 @@ def _create(context: RunContext, ledger: Ledger) -> None:
 
 
 def _change(context: RunContext, ledger: Ledger) -> None:
-    """Changes a live agent: one PATCH, then keys that an earlier run left, or its revocation."""
+    """Changes a live agent: one PATCH, then its keys, or its revocation."""
     first = ledger.operations[0]
     patched = ledger.of("adopt_agent", "update_agent", "set_scopes", "suspend_agent", "resume_agent")
-    mints, retired = ledger.of("mint_key"), ledger.of("revoke_key")
-    if patched or mints or retired:
+    key_work = ledger.of(*KEY_KINDS)
+    if patched or key_work:
         agent = context.desired.agents[first.agent]
-        if mints:
+        if mints := ledger.of("mint_key"):
             with ledger.step(mints, completes=False):
                 probe_sinks(context, agent)
-        with ledger.step(patched or (*mints, *retired), completes=bool(patched)):
+        with ledger.step(patched or key_work, completes=bool(patched)):
             live = read_unmoved(context, first.agent_id, first.version)
-            claim = _claim_for(context, live, patched, takes_over=bool(mints or retired))
+            found = context.api.list_keys(live.id) if key_work else ()
+            claim = claim_keys(context, live, found) if key_work else _claim_after(live, patched)
             live = _patch(context, agent, live, patched, claim=claim)
-        if mints or retired:
-            _finish_keys(context, ledger, agent, live)
+        if key_work:
+            work_on_keys(context, ledger, agent, live, keys=found)
     for operation in ledger.of("revoke_agent"):
         with ledger.step((operation,)):
             _revoke_agent(context, ledger, operation)
-
-
-def _finish_keys(context: RunContext, ledger: Ledger, agent: DesiredAgent, live: LiveAgent) -> None:
-    """Finishes a delivery that was cut off, retires the keys that nobody holds, and ends the claim."""
-    mark = live.mark
-    held = mark.delivered.key_id if mark and mark.delivered else None
-    handover = None
-    for operation in ledger.of("mint_key"):
-        with ledger.step((operation,)):
-            handover = finish_unfinished(context, agent, live)
-            ledger.note(handover.detail)
-            live, held = handover.live, handover.key_id
-            _revoke_lost(context, handover)
-    for operation in ledger.of("revoke_key"):
-        with ledger.step((operation,)):
-            ledger.note(_revoke_unheld(context, live, operation.key_id, held))
-    with ledger.step(ledger.of("mint_key", "revoke_key")[-1:]):
-        live = _end_claim(context, handover) if handover else drop_claim(context, live)
-    _forget_previous(context, agent)
 
 
 def _create_agent(context: RunContext, agent: DesiredAgent) -> tuple[LiveAgent, MintedKey]:
@@ -171,47 +146,10 @@ def _revoke_agent(context: RunContext, ledger: Ledger, operation: Operation) -> 
     ledger.note("revoked with all its keys")
 
 
-def _revoke_unheld(context: RunContext, live: LiveAgent, key_id: KeyId | None, held: KeyId | None) -> str:
-    """Revokes a key that nobody holds, on a list read just now; leaves it alone when it is in use."""
-    keys = {key.key_id: key for key in context.api.list_keys(live.id) if key.is_live}
-    key = keys.get(key_id) if key_id else None
-    if key is None:
-        return "is revoked already"
-    if key.key_id == held:
-        return "kept: the sinks hold it"
-    if key.last_used_at is not None:
-        raise Conflict(f"key {key.key_id} has been used meanwhile: somebody holds it", status=409)
-    if len(keys) == 1:
-        raise LastActiveKey(f"key {key.key_id} is the only one of agent {live.name!r}", status=409)
-    context.api.revoke_key(live.id, key.key_id)
-    return f"revoked key {key.key_id}"
-
-
-def _revoke_lost(context: RunContext, handover: Handover) -> None:
-    for key_id in handover.lost:
-        context.api.revoke_key(handover.live.id, key_id)
-
-
-def _end_claim(context: RunContext, handover: Handover) -> LiveAgent:
-    return (give_back if handover.may_grow else drop_claim)(context, handover.live)
-
-
-def _forget_previous(context: RunContext, agent: DesiredAgent) -> None:
-    """Lets the sinks forget what they held before: no key of this agent but the delivered one is of use."""
-    for sink in context.sinks_of(agent):
-        with suppress(SinkError):  # an old copy that stays is a blemish, and the delivery is done
-            sink.forget_previous(agent.name)
-
-
-def _claim_for(
-    context: RunContext, live: LiveAgent, patched: Sequence[Operation], *, takes_over: bool
-) -> Claim | None:
-    """The claim to stand after the PATCH: ours over the same keys, the old one, or none when it is done."""
-    old = live.mark.claim if live.mark else None
-    if takes_over:
-        return Claim(context.run, context.clock.now(), old.keys if old else ())
+def _claim_after(live: LiveAgent, patched: Sequence[Operation]) -> Claim | None:
+    """The claim to stand after a PATCH that is not about keys: the old one, or none when it is done."""
     dropped = any(change.path == "claim" for operation in patched for change in operation.changes)
-    return None if dropped else old
+    return None if dropped or live.mark is None else live.mark.claim
 
 
 def _made_by_us(found: LiveAgent, body: NewAgent) -> bool:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from reconciler.applying.context import RunContext
 from reconciler.errors import BadAnswer, ConcurrentUpdate, NotFound
 from reconciler.model.agent import AgentId, AgentPatch, LiveAgent
+from reconciler.model.key import AgentKey, KeyId
 from reconciler.model.mark import Claim, Delivered, Mark, RunId
-from reconciler.planning.request import clearing_nulls, mark_patch, unmet, with_delivery
-from reconciler.planning.unfinished import CLAIM_LIFETIME
+from reconciler.planning.claims import CLAIM_LIFETIME
+from reconciler.planning.request import clearing_nulls, mark_patch, unmet
 
 # A record must get through although somebody edits the agent in the dashboard just now.
 _RECORD_ATTEMPTS = 3
@@ -62,15 +63,34 @@ def send_patch(
     return answer
 
 
+def older_keys(live: LiveAgent, keys: Sequence[AgentKey], *, held: KeyId | None) -> list[KeyId]:
+    """The live keys besides ``held``, oldest first, and those of the mark that the list does not show."""
+    mark = live.mark
+    recorded = (mark.delivered.key_id,) if mark and mark.delivered else ()
+    listed = {key.key_id for key in keys}
+    unlisted = [key_id for key_id in (*recorded, *(mark.retiring if mark else ())) if key_id not in listed]
+    alive = [key.key_id for key in keys if key.is_live]
+    return [key_id for key_id in (*alive, *unlisted) if key_id != held]
+
+
 def record_delivery(
-    context: RunContext, live: LiveAgent, delivered: Delivered, *, keep_claim: bool
+    context: RunContext,
+    live: LiveAgent,
+    delivered: Delivered,
+    *,
+    retiring: Collection[KeyId] = (),
+    keep_claim: bool = False,
 ) -> LiveAgent:
-    """Writes into the mark which key the sinks hold; the claim goes unless lost keys are still to retire."""
-    return _rewrite_mark(
-        context,
-        live,
-        lambda mark: with_delivery(mark, delivered, claim=mark.claim if keep_claim else None),
-    )
+    """Writes into the mark which key the sinks hold and which older ones live on.
+
+    The claim goes with that, unless keys that appeared inside it are still to be revoked.
+    """
+
+    def change(mark: Mark) -> Mark:
+        claim = mark.claim if keep_claim else None
+        return replace(mark, delivered=delivered, claim=claim, retiring=tuple(retiring))
+
+    return _rewrite_mark(context, live, change)
 
 
 def renewed_claim(context: RunContext, live: LiveAgent) -> LiveAgent:
@@ -89,9 +109,15 @@ def check_claim(context: RunContext, live: LiveAgent) -> None:
     _own_mark(context, context.api.get_agent(live.id))
 
 
-def drop_claim(context: RunContext, live: LiveAgent) -> LiveAgent:
-    """Ends this run's claim."""
-    return _rewrite_mark(context, live, lambda mark: replace(mark, claim=None))
+def drop_claim(
+    context: RunContext, live: LiveAgent, *, retiring: Collection[KeyId] | None = None
+) -> LiveAgent:
+    """Ends this run's claim; with ``retiring``, says which older keys live on."""
+
+    def change(mark: Mark) -> Mark:
+        return replace(mark, claim=None, retiring=mark.retiring if retiring is None else tuple(retiring))
+
+    return _rewrite_mark(context, live, change)
 
 
 def give_back(context: RunContext, live: LiveAgent) -> LiveAgent:

@@ -9,6 +9,7 @@ import typer
 from reconciler.cli.commands import apply as apply_command
 from reconciler.cli.commands import demo as demo_command
 from reconciler.cli.commands import plan as plan_command
+from reconciler.cli.commands import rotate as rotate_command
 from reconciler.cli.commands import sandbox as sandbox_command
 from reconciler.cli.commands import schema as schema_command
 from reconciler.cli.commands import status as status_command
@@ -54,6 +55,7 @@ def build_app() -> typer.Typer:
     app.command("validate", epilog=validate_command.EPILOG)(validate_command.validate)
     app.command("plan", epilog=plan_command.EPILOG)(plan_command.plan)
     app.command("apply", epilog=apply_command.EPILOG)(apply_command.apply)
+    app.command("rotate", epilog=rotate_command.EPILOG)(rotate_command.rotate)
     app.command("status", epilog=status_command.EPILOG)(status_command.status)
     app.command("schema", epilog=schema_command.EPILOG)(schema_command.schema)
     app.command("demo", epilog=demo_command.EPILOG)(demo_command.demo)
@@ -62,6 +64,7 @@ def build_app() -> typer.Typer:
     sandbox.command("serve", epilog=sandbox_command.SERVE_EPILOG)(sandbox_command.serve)
     sandbox.command("reset", epilog=sandbox_command.RESET_EPILOG)(sandbox_command.reset)
     sandbox.command("advance", epilog=sandbox_command.ADVANCE_EPILOG)(sandbox_command.advance)
+    sandbox.command("use", epilog=sandbox_command.USE_EPILOG)(sandbox_command.use)
     app.add_typer(sandbox, name="sandbox")
     return app
 

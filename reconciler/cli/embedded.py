@@ -51,6 +51,7 @@ def make_server(
     port: int = 0,
     latency_seconds: float = 0.0,
     rate_limit_per_minute: int | None = None,
+    last_used_lag_seconds: int = 0,
 ) -> SandboxServer:
     """A sandbox on a database file; the extra may be missing, and then this says how to get it."""
     try:
@@ -61,7 +62,11 @@ def make_server(
             hint="pip install 'alter-sync[sandbox]'",
         ) from error
     _check_database(database)
-    settings = SandboxSettings(latency_seconds=latency_seconds, rate_limit_per_minute=rate_limit_per_minute)
+    settings = SandboxSettings(
+        latency_seconds=latency_seconds,
+        rate_limit_per_minute=rate_limit_per_minute,
+        last_used_lag_seconds=last_used_lag_seconds,
+    )
     return SandboxServer(database, port=port, settings=settings)
 
 
@@ -83,6 +88,19 @@ def check_permissions(names: Iterable[str]) -> None:
         if name not in APP_PERMISSIONS:
             hint = did_you_mean(name, APP_PERMISSIONS) or "permissions are: " + ", ".join(APP_PERMISSIONS)
             raise UsageError(f"--permissions {name}: there is no such permission", hint=hint)
+
+
+def use_key(server: SandboxServer, api_key: str) -> str | None:
+    """What becomes of a workload that authenticates with this key; ``None`` when it is refused."""
+    from reconciler.sandbox.answers import Refusal
+
+    try:
+        key_id = server.use_key(api_key)
+    except Refusal:
+        return None
+    row = server.store.row("SELECT deprecated_at FROM keys WHERE id = ?", key_id)
+    deprecated = row is not None and row["deprecated_at"] is not None
+    return f"key {key_id} works" + (", and is deprecated" if deprecated else "")
 
 
 @contextmanager

@@ -33,14 +33,22 @@ class Source:
 
     def apply_command(self) -> str:
         """How this user would call apply, ready to be copied into a shell."""
-        words = ["alter-sync", "apply"]
+        return self.command("apply")
+
+    def command(self, *words: str) -> str:
+        """How this user would call a command on the same configuration and API."""
+        words = ("alter-sync", *words, *self._options())
+        return shlex.join(words)
+
+    def _options(self) -> list[str]:
+        words: list[str] = []
         if list(self.config) != DEFAULT_CONFIG:
             words += [word for path in self.config for word in ("-c", str(path))]
         if self.sandbox is not None:
             words.append("--sandbox" if self.sandbox == DEFAULT_SANDBOX else f"--sandbox={self.sandbox}")
         if self.api_key_file is not None:
             words += ["--api-key-file", str(self.api_key_file)]
-        return shlex.join(words)
+        return words
 
 
 @contextmanager

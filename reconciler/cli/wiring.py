@@ -100,22 +100,32 @@ def open_session(
         yield Session(desired, configuration.findings, base_url, api, clock, parallelism)
 
 
-def read_live(session: Session) -> LiveState:
-    """The live agents, and the keys of those that an earlier run left unfinished."""
+def read_live(session: Session, *, rotate: Collection[AgentName] = ()) -> LiveState:
+    """The live agents, and the keys of those for which something is due, in flight or asked for."""
     from reconciler.alter.snapshot import read_keys
     from reconciler.cli.run_identity import dead_runs
     from reconciler.planning.planner import LiveState, needs_keys
 
     agents = session.api.list_agents()
-    keys = read_keys(session.api, needs_keys(session.desired, agents), parallelism=session.parallelism)
+    wanted = needs_keys(session.desired, agents, now=session.clock.now(), rotate=rotate)
+    keys = read_keys(session.api, wanted, parallelism=session.parallelism)
     return LiveState(agents, keys, dead_runs(agents))
 
 
-def plan_session(console: Console, session: Session, *, targets: Sequence[str], allow: Allowances) -> Plan:
-    """Reads the live state and makes the plan."""
+def plan_session(
+    console: Console,
+    session: Session,
+    *,
+    targets: Sequence[str] = (),
+    allow: Allowances,
+    rotate: frozenset[AgentName] = frozenset(),
+    again: bool = False,
+    is_rollback: bool = False,
+) -> Plan:
+    """Reads the live state and makes the plan; with ``rotate``, of these agents' keys alone."""
     from reconciler.planning.planner import PlanOptions, make_plan
 
-    live = read_live(session)
+    live = read_live(session, rotate=rotate)
     names = {str(name) for name in (*session.desired.agents, *(agent.name for agent in live.agents))}
     check_targets(targets, names)
     check_allowed_names(allow, names)
@@ -123,7 +133,9 @@ def plan_session(console: Console, session: Session, *, targets: Sequence[str], 
         session.desired,
         live,
         now=session.clock.now(),
-        options=PlanOptions(tool_version(), session.base_url, tuple(sorted(targets)), allow),
+        options=PlanOptions(
+            tool_version(), session.base_url, tuple(sorted(targets)), allow, rotate, again, is_rollback
+        ),
         findings=(*session.findings, *_catalogue_findings(console, session)),
     )
 

@@ -22,6 +22,13 @@ class AgentKey:
     deprecated_at: datetime | None = None
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None
+    # Whether the server told ``last_used_at`` at all, be it that there was no use.
+    tells_use: bool = True
+
+    @property
+    def is_unused(self) -> bool:
+        """Whether it was never used, by what the server says; what it does not say is no proof."""
+        return self.tells_use and self.last_used_at is None
 
     @property
     def is_live(self) -> bool:

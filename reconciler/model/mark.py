@@ -17,11 +17,15 @@ RunId = NewType("RunId", str)
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The key that the sinks hold: which, since when, where (names of sinks)."""
+    """The key that the sinks hold: which, since when, where (names of sinks).
+
+    ``made_at`` is how old the key is at least; a rollback delivers one that is older than its delivery.
+    """
 
     key_id: KeyId
     at: datetime
     sinks: tuple[str, ...]
+    made_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,8 @@ class Mark:
     protect: bool | None = None
     delivered: Delivered | None = None
     claim: Claim | None = None
+    # The live keys besides the delivered one, as the last run left them: while there are any, plans look.
+    retiring: tuple[KeyId, ...] = ()
 
     @classmethod
     def from_json(cls, value: Json) -> Self | None:
@@ -68,6 +74,7 @@ class Mark:
             protect=protect if isinstance(protect, bool) else None,
             delivered=_delivered(value.get("delivered")),
             claim=_claim(value.get("claim")),
+            retiring=tuple(KeyId(key) for key in _texts(value.get("retiring"))),
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -82,12 +89,16 @@ class Mark:
                 "at": format_time(self.delivered.at),
                 "sinks": list(self.delivered.sinks),
             }
+            if self.delivered.made_at is not None:
+                document["delivered"]["made_at"] = format_time(self.delivered.made_at)
         if self.claim is not None:
             document["claim"] = {
                 "run": self.claim.run,
                 "at": format_time(self.claim.at),
                 "keys": list(self.claim.keys),
             }
+        if self.retiring:
+            document["retiring"] = list(self.retiring)
         return document
 
 
@@ -105,7 +116,9 @@ def parse_time(text: str) -> datetime:
 def _delivered(value: Json) -> Delivered | None:
     if not isinstance(value, Mapping) or not isinstance(value.get("key_id"), str):
         return None
-    return Delivered(KeyId(value["key_id"]), _time_or_epoch(value.get("at")), _texts(value.get("sinks")))
+    made_at = _time_or_epoch(value["made_at"]) if "made_at" in value else None
+    at, sinks = _time_or_epoch(value.get("at")), _texts(value.get("sinks"))
+    return Delivered(KeyId(value["key_id"]), at, sinks, made_at)
 
 
 def _claim(value: Json) -> Claim | None:

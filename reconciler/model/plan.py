@@ -71,6 +71,12 @@ class Operation:
     source: Position | None = None
     key_id: KeyId | None = None
 
+    def named_key(self) -> KeyId:
+        """The key that a step on one key is about; every kind of those but ``mint_key`` names it."""
+        if self.key_id is None:
+            raise AssertionError(f"{self.id} names no key")
+        return self.key_id
+
 
 @dataclass(frozen=True, slots=True)
 class Waiting:

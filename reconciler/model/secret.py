@@ -36,6 +36,10 @@ class Secret:
         """
         return "sha256:" + sha256(self._text.encode()).hexdigest()
 
+    def starts_with(self, prefix: str) -> bool:
+        """Whether it begins like that; the prefix of a key is public."""
+        return self._text.startswith(prefix)
+
     def __repr__(self) -> str:
         return "Secret(…)"
 

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from reconciler.errors import Refused
 from reconciler.model.agent import LiveAgent
 from reconciler.model.desired import DesiredAgent
 from reconciler.model.diagnostic import Diagnostic
-from reconciler.model.key import AgentKey
-from reconciler.model.mark import Mark, RunId, format_time
+from reconciler.model.mark import Mark, format_time
 from reconciler.model.plan import Change, Operation, OperationKind, Waiting
 from reconciler.model.values import Json
 from reconciler.planning.agent_diff import AgentDiff, diff_agent
 from reconciler.planning.expiry import EXPIRY_GRACE, expired_at
 from reconciler.planning.facts import Facts
+from reconciler.planning.key_plan import plan_keys, plan_rollback
 from reconciler.planning.operations import merged, mint_operation, operation_for
 from reconciler.planning.ownership import inherited_mark, our_mark
-from reconciler.planning.unfinished import plan_unfinished
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +29,7 @@ class AgentPlan:
     findings: tuple[Diagnostic, ...] = ()
 
 
-def plan_declared(
-    facts: Facts,
-    agent: DesiredAgent,
-    live: LiveAgent | None,
-    *,
-    keys: Sequence[AgentKey],
-    dead_runs: Collection[RunId],
-) -> AgentPlan:
+def plan_declared(facts: Facts, agent: DesiredAgent, live: LiveAgent | None) -> AgentPlan:
     """The plan of an agent that the configuration declares."""
     expired = expired_at(agent, facts.now)
     if live is None:
@@ -48,14 +40,28 @@ def plan_declared(
     diff = diff_agent(agent, live, inherited_mark(facts.desired, live))
     if mark is None:
         return AgentPlan(_adopt(facts, agent, live, diff), _narrowing(agent, live, diff))
-    unfinished = plan_unfinished(agent, live, mark, keys=keys, now=facts.now, dead_runs=dead_runs)
-    if unfinished.claimed_by_other:
-        return AgentPlan(waiting=unfinished.waiting)
+    keys = plan_keys(facts, agent, live)
+    if keys.is_claimed:
+        return AgentPlan(waiting=keys.waiting)
     if diff.type and facts.allow.permits("replace", agent.name):
         return AgentPlan(_replace(agent, live, diff.type))
     to_refuse = (_revoke_for_type(agent, live, diff.type),) if diff.type else ()
-    operations = merged((*to_refuse, *_updates(agent, live, diff), *unfinished.operations))
-    return AgentPlan(operations, (*_narrowing(agent, live, diff), *unfinished.waiting))
+    operations = merged((*to_refuse, *_updates(agent, live, diff), *keys.operations))
+    return AgentPlan(operations, (*_narrowing(agent, live, diff), *keys.waiting))
+
+
+def plan_rotation(facts: Facts, agent: DesiredAgent, live: LiveAgent | None, *, backwards: bool) -> AgentPlan:
+    """The plan of an agent whose keys alone are to be worked on, forwards or back to the key before."""
+    if live is None or our_mark(facts.desired, live) is None:
+        what = "is not live" if live is None else "is not managed by this configuration yet"
+        raise Refused(f"agent {agent.name!r} {what}: it has no key to rotate", hint="apply first")
+    if not agent.deliver_to:
+        raise Refused(
+            f"agent {agent.name!r} delivers to no sink, so a new key would be lost",
+            hint="name a sink in its deliver_to",
+        )
+    keys = (plan_rollback if backwards else plan_keys)(facts, agent, live)
+    return AgentPlan(keys.operations, keys.waiting)
 
 
 def plan_undeclared(facts: Facts, live: LiveAgent) -> AgentPlan:

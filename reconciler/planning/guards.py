@@ -7,15 +7,18 @@ planner takes out what any guard refused, and what depends on that. There is no 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from reconciler.model.desired import CountLimit
 from reconciler.model.mark import format_time
 from reconciler.model.plan import Blocked, Operation
-from reconciler.planning.facts import Facts
+from reconciler.planning.facts import IN_USE_GUARD, Facts
+from reconciler.planning.key_guards import key_cap, key_in_use, last_active_key, rotation_pace
+from reconciler.planning.refusal import Guard, of_kinds, refuse
 
-Guard = Callable[[Facts, Sequence[Operation]], Iterable[Blocked]]
+# What is never let through, whoever asks.
+ABSOLUTE = frozenset({"last-active-key"})
 
 # Kinds that change an agent that is live already; adoption changes nothing but the mark.
 _CHANGING = frozenset({"update_agent", "set_scopes", "suspend_agent", "resume_agent", "revoke_agent"})
@@ -27,7 +30,7 @@ def refusals(facts: Facts, operations: Sequence[Operation]) -> tuple[Blocked, ..
         blocked
         for name, guard in GUARDS.items()
         for blocked in guard(facts, operations)
-        if not facts.allow.permits(name, blocked.agent)
+        if name in ABSOLUTE or not facts.allow.permits(name, blocked.agent)
     )
 
 
@@ -48,7 +51,7 @@ def _wrong_app(facts: Facts, operations: Sequence[Operation]) -> Iterator[Blocke
         f"{strangers[first]!r}, but the configuration is for {app!r}: check the key in "
         f"{facts.desired.app.api_key_env}, or app.name if the app was renamed"
     )
-    yield from (_refuse("wrong-app", op, reason, whole=True) for op in operations)
+    yield from (refuse("wrong-app", op, reason, whole=True) for op in operations)
     planned = {operation.agent for operation in operations}
     for name in sorted(strangers.keys() - planned):
         yield Blocked("wrong-app", name, reason, "--allow wrong-app")
@@ -57,21 +60,21 @@ def _wrong_app(facts: Facts, operations: Sequence[Operation]) -> Iterator[Blocke
 def _foreign_owner(facts: Facts, operations: Sequence[Operation]) -> Iterator[Blocked]:
     """The live agent belongs to another configuration."""
     owners = {facts.desired.owner, *facts.desired.former_owners}
-    for operation in _of_kinds(operations, "adopt_agent"):
+    for operation in of_kinds(operations, "adopt_agent"):
         mark = facts.mark_of(operation.agent)
         if mark and mark.owner not in owners:
             reason = (
                 f"owned by {mark.owner!r}; if that was this configuration's name, list it in former_owners"
             )
-            yield _refuse("foreign-owner", operation, reason)
+            yield refuse("foreign-owner", operation, reason)
 
 
 def _unowned(facts: Facts, operations: Sequence[Operation]) -> Iterator[Blocked]:
     """The live agent carries no mark: somebody made it by hand."""
-    for operation in _of_kinds(operations, "adopt_agent"):
+    for operation in of_kinds(operations, "adopt_agent"):
         if facts.mark_of(operation.agent) is None:
             reason = "a live agent of this name was not made by alter-sync; to manage it, adopt it"
-            yield _refuse("unowned", operation, reason)
+            yield refuse("unowned", operation, reason)
 
 
 def _empty_config(facts: Facts, operations: Sequence[Operation]) -> Iterator[Blocked]:
@@ -80,18 +83,16 @@ def _empty_config(facts: Facts, operations: Sequence[Operation]) -> Iterator[Blo
     if facts.desired.agents or not owned:
         return
     reason = f"the configuration declares no agents, but {owned} live ones belong to it"
-    yield from (
-        _refuse("empty-config", op, reason, whole=True) for op in _of_kinds(operations, "revoke_agent")
-    )
+    yield from (refuse("empty-config", op, reason, whole=True) for op in of_kinds(operations, "revoke_agent"))
 
 
 def _max_revocations(facts: Facts, operations: Sequence[Operation]) -> Iterator[Blocked]:
     """Too many agents revoked at once."""
-    doomed = [op for op in _of_kinds(operations, "revoke_agent") if _counts(facts, "max-revocations", op)]
+    doomed = [op for op in of_kinds(operations, "revoke_agent") if _counts(facts, "max-revocations", op)]
     limit, total = facts.desired.guards.max_revocations, len(facts.owned())
     if limit.exceeded(len(doomed), total):
         reason = _too_many(len(doomed), total, limit, "owned agents would be revoked")
-        yield from (_refuse("max-revocations", op, reason, whole=True) for op in doomed)
+        yield from (refuse("max-revocations", op, reason, whole=True) for op in doomed)
 
 
 def _max_changes(facts: Facts, operations: Sequence[Operation]) -> Iterator[Blocked]:
@@ -104,14 +105,14 @@ def _max_changes(facts: Facts, operations: Sequence[Operation]) -> Iterator[Bloc
     limit = facts.desired.guards.max_changes
     if limit.exceeded(len(agents), len(owned)):
         reason = _too_many(len(agents), len(owned), limit, "owned agents would be changed")
-        yield from (_refuse("max-changes", op, reason, whole=True) for op in changing)
+        yield from (refuse("max-changes", op, reason, whole=True) for op in changing)
 
 
 def _max_scope_removals(facts: Facts, operations: Sequence[Operation]) -> Iterator[Blocked]:
     """Too many granted scopes taken away at once."""
     narrowing = [
         op
-        for op in _of_kinds(operations, "set_scopes")
+        for op in of_kinds(operations, "set_scopes")
         if _counts(facts, "max-scope-removals", op) and _pairs(op, gained=False)
     ]
     removed = sum(len(_pairs(op, gained=False)) for op in narrowing)
@@ -120,12 +121,12 @@ def _max_scope_removals(facts: Facts, operations: Sequence[Operation]) -> Iterat
     limit = facts.desired.guards.max_scope_removals
     if limit.exceeded(removed, total):
         reason = _too_many(removed, total, limit, "granted scopes would be removed")
-        yield from (_refuse("max-scope-removals", op, reason, whole=True) for op in narrowing)
+        yield from (refuse("max-scope-removals", op, reason, whole=True) for op in narrowing)
 
 
 def _protected(facts: Facts, operations: Sequence[Operation]) -> Iterator[Blocked]:
     """The agent is protected, by its live mark or by its block: deleting the block does not unprotect."""
-    for operation in _of_kinds(operations, "revoke_agent", "suspend_agent"):
+    for operation in of_kinds(operations, "revoke_agent", "suspend_agent"):
         if operation.agent_id is None:
             continue  # about to be created as declared: suspended, and protected from then on
         declared = facts.desired.agents.get(operation.agent)
@@ -134,25 +135,25 @@ def _protected(facts: Facts, operations: Sequence[Operation]) -> Iterator[Blocke
         if by_block or (mark and mark.protect):
             where = "its block" if by_block else "its live mark"
             hint = "declare it with `protect: false` and apply first"
-            yield _refuse("protected", operation, f"{where} says protect; to unprotect it, {hint}")
+            yield refuse("protected", operation, f"{where} says protect; to unprotect it, {hint}")
 
 
 def _revoke_in_use(facts: Facts, operations: Sequence[Operation]) -> Iterator[Blocked]:
     """The agent was used a short time ago. A time in the future tells nothing, so it counts as use."""
     window = facts.desired.guards.revoke_in_use
-    for operation in _of_kinds(operations, "revoke_agent"):
+    for operation in of_kinds(operations, "revoke_agent"):
         live = facts.live.get(operation.agent)
         used = live.last_used_at if live else None
         if used is not None and facts.now - used < window:
             hours = window.total_seconds() / 3600
             reason = f"last used at {format_time(used)}, within the last {hours:g} h"
-            yield _refuse("revoke-in-use", operation, reason)
+            yield refuse("revoke-in-use", operation, reason)
 
 
 def _sensitive_scopes(facts: Facts, operations: Sequence[Operation]) -> Iterator[Blocked]:
     """A scope that matches a listed pattern would be granted. Upper and lower case are the same here."""
     patterns = [(pattern, pattern.lower()) for pattern in facts.desired.guards.sensitive_scopes]
-    for operation in _of_kinds(operations, "create_agent", "set_scopes"):
+    for operation in of_kinds(operations, "create_agent", "set_scopes"):
         granted = (f"{provider}:{name}" for provider, name in sorted(_pairs(operation, gained=True)))
         hits = [
             f"{scope} ({pattern})"
@@ -161,16 +162,16 @@ def _sensitive_scopes(facts: Facts, operations: Sequence[Operation]) -> Iterator
             if fnmatchcase(scope.lower(), lowered)
         ]
         if hits:
-            yield _refuse("sensitive-scopes", operation, "would grant " + ", ".join(hits))
+            yield refuse("sensitive-scopes", operation, "would grant " + ", ".join(hits))
 
 
 def _replace(_facts: Facts, operations: Sequence[Operation]) -> Iterator[Blocked]:
     """A change of ``type`` needs revoke and create: the agent and its keys are gone in between."""
-    for operation in _of_kinds(operations, "revoke_agent"):
+    for operation in of_kinds(operations, "revoke_agent"):
         for change in operation.changes:
             if change.path == "type":
                 reason = f"type {change.before} → {change.after} needs revoke and create, with new keys"
-                yield _refuse("replace", operation, reason)
+                yield refuse("replace", operation, reason)
 
 
 def _freeze(facts: Facts, operations: Sequence[Operation]) -> Iterator[Blocked]:
@@ -179,7 +180,7 @@ def _freeze(facts: Facts, operations: Sequence[Operation]) -> Iterator[Blocked]:
         if window.start <= facts.now < window.end:
             why = f" ({window.reason})" if window.reason else ""
             reason = f"frozen until {format_time(window.end)}{why}, see {window.position}"
-            yield from (_refuse("freeze", op, reason) for op in operations)
+            yield from (refuse("freeze", op, reason) for op in operations)
             return
 
 
@@ -196,17 +197,12 @@ GUARDS: Mapping[str, Guard] = {
     "revoke-in-use": _revoke_in_use,
     "sensitive-scopes": _sensitive_scopes,
     "replace": _replace,
+    "last-active-key": last_active_key,
+    IN_USE_GUARD: key_in_use,
+    "key-cap": key_cap,
+    "rotation-pace": rotation_pace,
     "freeze": _freeze,
 }
-
-
-def _refuse(guard: str, operation: Operation, reason: str, *, whole: bool = False) -> Blocked:
-    allow = f"--allow {guard}" if whole else f"--allow {guard}={operation.agent}"
-    return Blocked(guard, operation.agent, reason, allow, operation)
-
-
-def _of_kinds(operations: Sequence[Operation], *kinds: str) -> Iterator[Operation]:
-    return (operation for operation in operations if operation.kind in kinds)
 
 
 def _counts(facts: Facts, guard: str, operation: Operation) -> bool:
@@ -216,7 +212,9 @@ def _counts(facts: Facts, guard: str, operation: Operation) -> bool:
         return facts.allow.permits("replace", operation.agent) and not facts.allow.permits(
             guard, operation.agent
         )
-    is_clean_up = all(change.path == "claim" for change in operation.changes) and bool(operation.changes)
+    is_clean_up = all(change.path in {"claim", "retiring"} for change in operation.changes) and bool(
+        operation.changes
+    )
     return not is_clean_up and not facts.allow.permits(guard, operation.agent)
 
 

@@ -11,17 +11,19 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 
+from reconciler.errors import Refused
 from reconciler.model.agent import AgentId, AgentName, LiveAgent
 from reconciler.model.desired import DEFAULT_BASE_URL, Desired
 from reconciler.model.diagnostic import Diagnostic
 from reconciler.model.key import AgentKey
 from reconciler.model.mark import RunId
 from reconciler.model.plan import PLAN_LIFETIME, Blocked, Operation, Plan
-from reconciler.planning.agent_plan import AgentPlan, plan_declared, plan_undeclared
+from reconciler.planning.agent_plan import AgentPlan, plan_declared, plan_rotation, plan_undeclared
 from reconciler.planning.expiry import as_of
 from reconciler.planning.facts import Allowances, Facts
 from reconciler.planning.fingerprint import digest
 from reconciler.planning.guards import refusals
+from reconciler.planning.key_facts import may_need_work
 from reconciler.planning.ordering import ordered, with_dependents, work_units
 from reconciler.planning.ownership import inherited_mark, our_mark
 from reconciler.planning.plan_document import plan_digest
@@ -41,20 +43,34 @@ class LiveState:
 
 @dataclass(frozen=True, slots=True)
 class PlanOptions:
-    """What the command line asks for. ``targets`` are names or globs; none means everything."""
+    """What the command line asks for. ``targets`` are names or globs; none means everything.
+
+    With ``rotate`` the plan is about the keys of these agents alone: a rotation now, or its rollback.
+    """
 
     tool_version: str
     base_url: str = DEFAULT_BASE_URL
     targets: tuple[str, ...] = ()
     allow: Allowances = field(default_factory=Allowances)
+    rotate: frozenset[AgentName] = frozenset()
+    again: bool = False
+    is_rollback: bool = False
 
 
-def needs_keys(desired: Desired, agents: Iterable[LiveAgent]) -> tuple[AgentId, ...]:
-    """The agents whose keys a plan has to look at: declared ones with a claim in their mark."""
+def needs_keys(
+    desired: Desired,
+    agents: Iterable[LiveAgent],
+    *,
+    now: datetime,
+    rotate: Collection[AgentName] = (),
+) -> tuple[AgentId, ...]:
+    """The agents whose keys a plan has to look at: something is due or in flight, by mark and policy."""
     return tuple(
         live.id
         for live in agents
-        if live.name in desired.agents and (mark := our_mark(desired, live)) and mark.claim
+        if (agent := desired.agents.get(live.name))
+        and (mark := our_mark(desired, live))
+        and (live.name in rotate or may_need_work(agent, mark, now))
     )
 
 
@@ -69,9 +85,11 @@ def make_plan(
     """The plan that brings ``live`` to ``desired``. The same inputs give the same plan."""
     timely = as_of(desired, now)
     by_name = {agent.name: agent for agent in live.agents}
-    facts = Facts(timely, by_name, now, options.allow)
+    facts = Facts(
+        timely, by_name, now, options.allow, live.keys, live.dead_runs, options.rotate, options.again
+    )
     names = sorted({*timely.agents, *by_name})
-    parts = {name: _plan_agent(facts, name, live) for name in names if _is_target(name, options.targets)}
+    parts = _parts(facts, [name for name in names if _is_target(name, options)], options)
     operations = ordered(operation for part in parts.values() for operation in part.operations)
     blocked = refusals(facts, operations)
     fallen = with_dependents({entry.operation.id for entry in blocked if entry.operation}, operations)
@@ -105,16 +123,32 @@ def matches(name: str, targets: Collection[str]) -> bool:
     return any(name == target or fnmatchcase(name, target) for target in targets)
 
 
-def _is_target(name: str, targets: Collection[str]) -> bool:
-    return not targets or matches(name, targets)
+def _is_target(name: AgentName, options: PlanOptions) -> bool:
+    if options.rotate:
+        return name in options.rotate
+    return not options.targets or matches(name, options.targets)
 
 
-def _plan_agent(facts: Facts, name: AgentName, state: LiveState) -> AgentPlan:
+def _parts(facts: Facts, names: Iterable[AgentName], options: PlanOptions) -> Mapping[AgentName, AgentPlan]:
+    """The plan of each agent. Who asks for what cannot be is told of all such agents at once."""
+    parts, refused = {}, list[Refused]()
+    for name in names:
+        try:
+            parts[name] = _plan_agent(facts, name, options)
+        except Refused as error:
+            refused.append(error)
+    if refused:
+        raise Refused("; ".join(error.message for error in refused), hint=refused[0].hint)
+    return parts
+
+
+def _plan_agent(facts: Facts, name: AgentName, options: PlanOptions) -> AgentPlan:
     declared, live = facts.desired.agents.get(name), facts.live.get(name)
-    if declared is not None:
-        keys = state.keys.get(live.id, ()) if live else ()
-        return plan_declared(facts, declared, live, keys=keys, dead_runs=state.dead_runs)
-    return plan_undeclared(facts, live) if live else AgentPlan()
+    if declared is None:
+        return plan_undeclared(facts, live) if live and not options.rotate else AgentPlan()
+    if options.rotate:
+        return plan_rotation(facts, declared, live, backwards=options.is_rollback)
+    return plan_declared(facts, declared, live)
 
 
 def _replaced(operations: Sequence[Operation]) -> tuple[AgentName, ...]:

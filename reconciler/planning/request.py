@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from reconciler.model.agent import AgentPatch, AgentStatus, LiveAgent, NewAgent
 from reconciler.model.desired import Desired, DesiredAgent
-from reconciler.model.mark import MARK_KEY, Claim, Delivered, Mark
+from reconciler.model.mark import MARK_KEY, Claim, Mark
 from reconciler.model.plan import Operation, OperationKind
 from reconciler.model.values import Json, JsonObject, without_nulls
 from reconciler.planning.agent_diff import (
@@ -83,6 +83,8 @@ def patch_request(
     changed = {change.path.split(".")[0].split("[")[0] for change in updates}
     metadata = _metadata_after(agent, live, desired) if "metadata" in changed else dict(live.metadata)
     mark = _mark_after(desired, agent, live, diff=diff, kinds=kinds, claim=claim)
+    if any(change.path == "retiring" for operation in operations for change in operation.changes):
+        mark = replace(mark, retiring=())
     sets_scopes = "set_scopes" in kinds
     # Scopes on their way out still work: keeping them out is narrowing, too.
     narrows = sets_scopes and bool(live.scopes.pairs() - agent.scopes.pairs())
@@ -102,11 +104,6 @@ def patch_request(
 def mark_patch(live: LiveAgent, mark: Mark) -> AgentPatch:
     """A PATCH that replaces the mark and nothing else."""
     return AgentPatch(metadata={**live.metadata, MARK_KEY: mark.as_json()})
-
-
-def with_delivery(mark: Mark, delivered: Delivered, *, claim: Claim | None) -> Mark:
-    """The mark after a delivery. ``claim`` stays while keys of it still have to be retired."""
-    return replace(mark, delivered=delivered, claim=claim)
 
 
 def unmet(sent: AgentPatch, answer: LiveAgent) -> tuple[str, ...]:
@@ -178,6 +175,7 @@ def _mark_after(
         protect=protect,
         delivered=before.delivered if before else None,
         claim=claim,
+        retiring=before.retiring if before else (),
     )
 
 

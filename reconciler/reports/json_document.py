@@ -150,7 +150,11 @@ def _agent(row: StatusRow) -> dict[str, Any]:
         "version": row.version,
         "scopes": row.scopes,
         "pending_until": _time(row.pending_until),
-        "keys": None if row.keys is None else [_key(key) for key in row.keys],
+        "stage": row.rotation.stage if row.rotation else None,
+        "reason": row.rotation.reason if row.rotation else None,
+        "due_at": _time(row.due_at),
+        "waiting_until": _time(row.rotation.until) if row.rotation else None,
+        "keys": None if row.keys is None else [_key(key, row) for key in row.keys],
         "delivered": {
             "key_id": delivered.key_id,
             "at": format_time(delivered.at),
@@ -163,7 +167,9 @@ def _agent(row: StatusRow) -> dict[str, Any]:
     }
 
 
-def _key(key: AgentKey) -> dict[str, Any]:
+def _key(key: AgentKey, row: StatusRow) -> dict[str, Any]:
+    steps = row.rotation.steps if row.rotation else ()
+    step = next((step for step in steps if step.key.key_id == key.key_id), None)
     return {
         "key_id": key.key_id,
         "key_prefix": key.key_prefix,
@@ -172,6 +178,8 @@ def _key(key: AgentKey) -> dict[str, Any]:
         "deprecated_at": _time(key.deprecated_at),
         "revoked_at": _time(key.revoked_at),
         "last_used_at": _time(key.last_used_at),
+        "next": step.action if step else None,
+        "explanation": step.reason if step else "revoked" if key.revoked_at else row.note,
     }
 
 

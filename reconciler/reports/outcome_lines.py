@@ -78,7 +78,11 @@ def _agent(
 
 def _brief(operation: OperationOutcome) -> str:
     """Where a key went is what people look for; ids are in the verbose text and in the JSON."""
-    return _what(operation) if operation.kind in {"mint_key", "revoke_key"} else _kind(operation)
+    return (
+        _what(operation)
+        if operation.kind in {"mint_key", "undeprecate_key", "revoke_key"}
+        else _kind(operation)
+    )
 
 
 def _kind(operation: OperationOutcome) -> str:

@@ -14,6 +14,7 @@ from reconciler.model.agent import AgentName
 from reconciler.model.key import AgentKey
 from reconciler.model.mark import Delivered
 from reconciler.model.plan import Operation, OperationKind, Plan, Risk, Waiting
+from reconciler.planning.rotation import Rotation
 from reconciler.reports.advice import RefusalView, apply_command, next_step, refusals
 from reconciler.reports.changes import ChangeView, ScopesChange, ValueChange, change_view
 
@@ -27,12 +28,12 @@ _LABELS: Mapping[OperationKind, str] = {
     "revoke_agent": "revoke",
     "mint_key": "mint key",
     "deprecate_key": "deprecate key",
-    "undeprecate_key": "restore key",
+    "undeprecate_key": "undeprecate key",
     "revoke_key": "revoke key",
 }
 # In the order of the counts; the first one that an agent has is what its block is called.
 _AGENT_LABELS = ("create", "adopt", "update", "replace", "suspend", "resume", "revoke")
-_KEY_LABELS = ("mint key", "deprecate key", "restore key", "revoke key")
+_KEY_LABELS = ("mint key", "deprecate key", "undeprecate key", "revoke key")
 _SIGNS = {"create": "+", "adopt": "+", "replace": "±", "revoke": "-"}
 # A key of its own that a create brings along needs no word in the title.
 _SILENT_AFTER_CREATE = frozenset({"mint key"})
@@ -113,7 +114,10 @@ class PlanView:
 
 @dataclass(frozen=True, slots=True)
 class StatusRow:
-    """One agent in ``status``. ``keys`` of ``None``: not read. ``owner`` is the mark's, or empty."""
+    """One agent in ``status``. ``keys`` of ``None``: not read. ``owner`` is the mark's, or empty.
+
+    ``rotation`` explains every live key of a declared agent that is ours, as of ``read_at``.
+    """
 
     name: str
     declared: bool
@@ -128,6 +132,9 @@ class StatusRow:
     last_used_at: datetime | None = None
     owner: str = ""
     note: str = ""
+    rotation: Rotation | None = None
+    due_at: datetime | None = None
+    read_at: datetime | None = None
 
     @property
     def is_live(self) -> bool:

@@ -19,7 +19,17 @@ import pytest
 
 from reconciler.errors import ExitCode
 from reconciler.sandbox.keys import mint_plaintext
-from tests.support.commands import SCRIPT, declare, environment, readers, run
+from tests.support.commands import (
+    SCRIPT,
+    advance,
+    declare,
+    declare_rotating,
+    environment,
+    held_key,
+    readers,
+    run,
+    use,
+)
 
 pytestmark = pytest.mark.usefixtures("workplace")
 
@@ -171,7 +181,7 @@ def test_its_clock_moves_by_a_duration_and_only_ahead(duration: str, said: str) 
     assert said in result.stderr
 
 
-@pytest.mark.parametrize("words", [["reset"], ["advance", "1h"]], ids=" ".join)
+@pytest.mark.parametrize("words", [["reset"], ["advance", "1h"], ["use", "key"]], ids=" ".join)
 def test_a_sandbox_that_is_not_there_is_not_found_and_not_made(words: list[str]) -> None:
     result = run("sandbox", *words, "--database", "nowhere.db")
     assert result.code == ExitCode.NOT_FOUND
@@ -194,3 +204,81 @@ def test_without_the_extra_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch
     result = run("plan", "--sandbox")
     assert result.code == ExitCode.USAGE
     assert "pip install 'alter-sync[sandbox]'" in result.stderr
+
+
+# Being a workload.
+
+
+@pytest.fixture
+def delivered(workplace: Path) -> None:
+    """Two agents whose keys are in files."""
+    declare_rotating("alpha", "beta")
+    assert run("apply", "--sandbox", "--yes").code == ExitCode.OK
+
+
+def key_id_of(agent: str) -> str:
+    rows = run("status", "--sandbox", "-o", "jsonl", "--target", agent).rows
+    return str(rows[0]["delivered"]["key_id"])
+
+
+@pytest.mark.usefixtures("delivered")
+def test_a_workload_can_be_played_with_the_keys_in_files() -> None:
+    result = run("sandbox", "use", "secrets/alpha.env", "secrets/beta.env")
+    assert (result.code, result.stderr) == (ExitCode.OK, "")
+    assert result.stdout == (
+        f"secrets/alpha.env: key {key_id_of('alpha')} works\n"
+        f"secrets/beta.env: key {key_id_of('beta')} works\n"
+    )
+    (row,) = run("status", "--sandbox", "-o", "jsonl", "--target", "alpha").rows
+    assert row["keys"][0]["last_used_at"] is not None
+
+
+@pytest.mark.usefixtures("delivered")
+@pytest.mark.parametrize("text", ["{}", "KEY='{}' # old", '{{"api_key": "{}"}}', "\ufeff{}\r\n", "\n\n{}\n"])
+def test_the_key_is_found_in_a_file_of_any_kind_and_not_shown(text: str) -> None:
+    key = held_key("alpha")
+    Path("file").write_text(text.format(key))
+    result = run("sandbox", "use", "file")
+    assert (result.code, result.stdout) == (ExitCode.OK, f"file: key {key_id_of('alpha')} works\n")
+    assert key not in result.stdout + result.stderr
+
+
+@pytest.mark.usefixtures("delivered")
+def test_a_deprecated_key_works_and_is_said_to_be_so() -> None:
+    Path("old").write_text(held_key("alpha"))
+    old = key_id_of("alpha")
+    run("rotate", "alpha", "--sandbox", "--yes")
+    result = run("sandbox", "use", "old")
+    assert (result.code, result.stdout) == (ExitCode.OK, f"old: key {old} works, and is deprecated\n")
+
+
+@pytest.mark.usefixtures("delivered")
+def test_a_revoked_key_is_refused_and_the_others_are_used_nevertheless() -> None:
+    Path("old").write_text(held_key("alpha"))
+    Path("strange").write_text(mint_plaintext("ak"))
+    run("rotate", "alpha", "--sandbox", "--yes")
+    use("alpha")
+    advance("2d")
+    run("apply", "--sandbox", "--yes")
+    result = run("sandbox", "use", "old", "strange", "secrets/alpha.env")
+    assert result.code == ExitCode.AUTH
+    assert result.stdout == (
+        "old: its key is refused\nstrange: its key is refused\n"
+        f"secrets/alpha.env: key {key_id_of('alpha')} works\n"
+    )
+
+
+@pytest.mark.usefixtures("delivered")
+@pytest.mark.parametrize(
+    ("name", "code", "said"),
+    [
+        ("agents.yaml", ExitCode.USAGE, "there is no key in agents.yaml"),
+        ("secrets", ExitCode.USAGE, "secrets cannot be read: Is a directory"),
+        ("secrets/gamma.env", ExitCode.NOT_FOUND, "there is no file secrets/gamma.env"),
+    ],
+    ids=["no key", "folder", "nothing"],
+)
+def test_what_holds_no_key_cannot_be_used(name: str, code: ExitCode, said: str) -> None:
+    result = run("sandbox", "use", name)
+    assert (result.code, result.stdout) == (code, "")
+    assert said in result.stderr

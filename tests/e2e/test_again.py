@@ -51,13 +51,16 @@ def test_a_plan_of_a_thousand_agents_without_changes_is_two_requests(alter: Sand
 
 SLOW_STORE = """
 import os, pathlib, sys, time
+place = pathlib.Path(os.environ["ALTER_SYNC_AGENT"])
+if sys.argv[1] == "read":
+    sys.exit(print(place.read_text() if place.exists() else "", end=""))
 key = sys.stdin.read()
 if pathlib.Path("slow").exists():
     pathlib.Path("reached").touch()
     while pathlib.Path("slow").exists():
         time.sleep(0.02)
     sys.exit(1)
-pathlib.Path(os.environ["ALTER_SYNC_AGENT"]).write_text(key)
+place.write_text(key)
 """
 
 
@@ -67,7 +70,8 @@ pathlib.Path(os.environ["ALTER_SYNC_AGENT"]).write_text(key)
 def test_a_run_that_was_killed_in_a_delivery_is_finished_by_the_next(alter: SandboxServer) -> None:
     Path("store.py").write_text(SLOW_STORE)
     Path("slow").touch()
-    sinks = {"store": {"type": "command", "write": [sys.executable, "store.py"]}}
+    write, read = ([sys.executable, "store.py", word] for word in ("write", "read"))
+    sinks = {"store": {"type": "command", "write": write, "read": read}}
     declare({"alpha": {"scopes": {}, "deliver_to": ["store"]}}, sinks=sinks)
     with subprocess.Popen(
         [SCRIPT, "apply", "--yes"], env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

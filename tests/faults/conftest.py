@@ -1,18 +1,24 @@
-"""Says at the end of a session how many plans of misfortune were played."""
+"""Says at the end of a session how many plans of misfortune were played, and how to play them again."""
 
 from __future__ import annotations
 
 import pytest
 
+from tests.faults.scripts import SEED
+
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    played = ["passed", "failed"]
     properties = [
         value
-        for reports in terminalreporter.stats.values()
-        for report in reports
+        for status in played
+        for report in terminalreporter.stats.get(status, ())
         if isinstance(report, pytest.TestReport) and report.when == "call"
         for name, value in report.user_properties
         if name == "fault_plans"
     ]
     if properties:
-        terminalreporter.write_line(f"fault plans played: {sum(map(int, map(str, properties)))}")
+        count = sum(map(int, map(str, properties)))
+        terminalreporter.write_line(
+            f"fault plans played: {count}, without a violation; ALTER_SYNC_SEED={SEED}"
+        )

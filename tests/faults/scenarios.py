@@ -21,7 +21,7 @@ def agents(**blocks: str) -> str:
 STORE = Path(__file__).with_name("store.sh")
 
 
-def with_store(*deliver_to: str, read: str = "keys") -> str:
+def with_store(*deliver_to: str, read: str = "keys", rotation: str = "{}") -> str:
     """One agent that delivers to the store of `store.sh`, called `store`, or to `file`, or to both.
 
     Asked what it holds, the store tells its `keys`, or their `ids`, or is not asked (`nothing`).
@@ -30,7 +30,8 @@ def with_store(*deliver_to: str, read: str = "keys") -> str:
     asking = "" if read == "nothing" else f"read: [{argv}, {read}], "
     store = f"{{type: command, write: [{argv}], {asking}timeout: 1s}}"
     head = HEAD.replace("sinks:\n", f"sinks:\n  store: {store}\n")
-    return head + f"agents:\n  a: {{scopes: {{}}, deliver_to: [{', '.join(deliver_to)}]}}\n"
+    places = ", ".join(deliver_to)
+    return head + f"agents:\n  a: {{scopes: {{}}, deliver_to: [{places}], rotation: {rotation}}}\n"
 
 
 OBEDIENT_STORE = with_store("store")
@@ -97,6 +98,74 @@ def _given_back(fleet: Fleet) -> None:
     _rewrite_claim(fleet, lambda _run: RunId(""))
 
 
+ROTATING = (
+    HEAD.replace("deliver_to: file", "deliver_to: file, rotation: {max_age: 30d}")
+    + "agents:\n  a: {scopes: {google: [gmail.readonly]}}\n"
+)
+# The rotation of an agent without scopes, into two files.
+_TWO_FILES = ROTATING.replace("sinks:\n", 'sinks:\n  raw: {type: file, path: "@FOLDER@/keys/{agent}.txt"}\n')
+
+
+def _in_use(fleet: Fleet) -> None:
+    """Workloads use what the sinks hold, and what they hold may not be revoked."""
+    assert fleet.unusable() == []
+    fleet.older["a"] = {key.key_id for key in fleet.live_keys(fleet.agent("a").id)}
+
+
+def make_due(fleet: Fleet, configuration: str) -> None:
+    """An agent whose key is in use and a day too old."""
+    fleet.configure(configuration)
+    fleet.apply_once()
+    fleet.grow_older(days=31)
+    _in_use(fleet)
+
+
+def _due(fleet: Fleet) -> None:
+    make_due(fleet, ROTATING)
+
+
+def _rotation_recorded_only(fleet: Fleet) -> None:
+    _due(fleet)
+    fleet.server.faults.add("drop_before", method="PATCH", path="deprecate$", times=None)
+    fleet.apply_once()
+    fleet.server.faults.clear()
+    _rewrite_claim(fleet, lambda _run: RunId(""))
+
+
+def _rotation_delivered_only(fleet: Fleet) -> None:
+    """The new key is in the sink, and the mark does not know it."""
+    _due(fleet)
+    fleet.server.faults.add("drop_before", method="PATCH", nth=2, times=None)
+    fleet.apply_once()
+    fleet.server.faults.clear()
+    _rewrite_claim(fleet, run_of_dead_process)
+
+
+def _rotation_lost(fleet: Fleet) -> None:
+    """The new key is live, and nobody holds it."""
+    _due(fleet)
+    fleet.server.faults.add("drop_after", method="POST", times=None)
+    fleet.server.faults.add("drop_before", method="GET", nth=5, times=None)
+    fleet.apply_once()
+    fleet.server.faults.clear()
+    _rewrite_claim(fleet, run_of_dead_process)
+
+
+def _quiet(fleet: Fleet) -> None:
+    """The rotation is over: the new key is in use, the old one is not."""
+    _due(fleet)
+    fleet.apply_once()
+    fleet.grow_older(days=3)
+    assert fleet.unusable() == []
+    fleet.older.clear()
+
+
+def _sink_added(fleet: Fleet) -> None:
+    fleet.configure(_TWO_FILES)
+    fleet.apply_once()
+    _in_use(fleet)
+
+
 def run_of_dead_process(run: RunId) -> RunId:
     """The run as if its process were gone: for other processes, the runs of this one are still at work."""
     machine, _, started, tail = run.split("-")
@@ -106,7 +175,8 @@ def run_of_dead_process(run: RunId) -> RunId:
 def _rewrite_claim(fleet: Fleet, change: Callable[[RunId], RunId]) -> None:
     live = fleet.agent("a")
     assert live.mark is not None
-    assert live.mark.claim is not None
+    if live.mark.claim is None:
+        return
     claim = replace(live.mark.claim, run=change(live.mark.claim.run))
     patch = mark_patch(live, replace(live.mark, claim=claim))
     fleet.api.update_agent(live.id, patch, expected_version=live.version)
@@ -142,5 +212,17 @@ _SCENARIOS = (
     Scenario("record-delivered", PLAIN, calls=8, reads=5, arrange=_key_delivered_but_not_recorded),
     Scenario("mint-again", PLAIN, calls=10, reads=5, arrange=_key_lost),
     Scenario("mint-after-give-back", PLAIN, calls=10, reads=5, arrange=_given_back),
+    Scenario("rotate", ROTATING, calls=8, reads=4, arrange=_due),
+    Scenario("rotate-deprecate", ROTATING, calls=7, reads=4, arrange=_rotation_recorded_only),
+    Scenario("rotate-record", ROTATING, calls=9, reads=5, arrange=_rotation_delivered_only),
+    Scenario("rotate-mint-again", ROTATING, calls=10, reads=5, arrange=_rotation_lost),
+    Scenario(
+        "rotate-into-a-new-sink",
+        _TWO_FILES.replace("deliver_to: file", "deliver_to: [file, raw]"),
+        calls=8,
+        reads=4,
+        arrange=_sink_added,
+    ),
+    Scenario("retire", ROTATING, calls=8, reads=5, arrange=_quiet),
 )
 SCENARIOS: Mapping[str, Scenario] = {scenario.name: scenario for scenario in _SCENARIOS}

@@ -3,6 +3,7 @@
 `create/merging/drop-after@2+stale@3..` is the scenario `create` on a server that merges metadata; the answer
 to the second request is lost, and every GET from the third on is answered from the past. The environment
 variable ALTER_SYNC_FAULTS says how many are played: a part of them when it is not set, `all`, or one by name.
+What is drawn by lot is drawn from ALTER_SYNC_SEED, a number, 0 when it is not set.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ T = TypeVar("T")
 
 CHOICE = os.environ.get("ALTER_SYNC_FAULTS", "")
 PLAY_ALL = CHOICE == "all"
+SEED = int(os.environ.get("ALTER_SYNC_SEED", "0"))
 
 KINDS: Mapping[str, Fault] = {
     "drop-before": Fault("drop_before"),
@@ -119,8 +121,14 @@ def pair_of_faults(seed: int) -> Script:
     return Script(scenario.name, draw.choice(list(SERVERS)), (first, second))
 
 
+def pairs_of_faults(count: int) -> tuple[Script, ...]:
+    """So many different pairs, by the seed of this session."""
+    pairs = map(pair_of_faults, range(SEED, SEED + 2 * count))
+    return tuple(dict.fromkeys(pairs))[:count]
+
+
 def sample(plans: Sequence[T], *, one_in: int) -> Sequence[T]:
     """A part of the plans that is the same each time, mixed from all over; all of them when asked for."""
     if PLAY_ALL:
         return plans
-    return random.Random(len(plans)).sample(plans, k=-(-len(plans) // one_in))
+    return random.Random(len(plans) + SEED).sample(plans, k=-(-len(plans) // one_in))

@@ -15,6 +15,7 @@ from tests.faults.scripts import (
     SERVERS,
     Script,
     pair_of_faults,
+    pairs_of_faults,
     sample,
     single_faults,
 )
@@ -61,9 +62,7 @@ def test_after_any_single_fault_two_runs_reach_the_goal(
     record_property("fault_plans", len(batch))
 
 
-@pytest.mark.parametrize(
-    "batch", _batches(map(pair_of_faults, range(_PAIRS))), ids=lambda batch: str(batch[0])
-)
+@pytest.mark.parametrize("batch", _batches(pairs_of_faults(_PAIRS)), ids=lambda batch: str(batch[0]))
 def test_after_any_two_faults_two_runs_reach_the_goal(
     batch: Batch, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:

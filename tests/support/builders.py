@@ -6,7 +6,15 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from reconciler.model.agent import AgentId, AgentName, AgentStatus, AgentType, LiveAgent
-from reconciler.model.desired import AppRef, Desired, DesiredAgent, FreezeWindow, GuardSettings
+from reconciler.model.desired import (
+    AppRef,
+    Desired,
+    DesiredAgent,
+    FreezeWindow,
+    GuardSettings,
+    RotationPolicy,
+    SinkRef,
+)
 from reconciler.model.diagnostic import Position
 from reconciler.model.key import AgentKey, KeyId
 from reconciler.model.mark import MARK_KEY, Claim, Delivered, Mark, RunId
@@ -37,6 +45,7 @@ def declared(
     policy: JsonObject | None = None,
     protect: bool | None = None,
     expires_at: datetime | None = None,
+    rotation: RotationPolicy | None = None,
     deliver_to: tuple[str, ...] = (),
     ignore: Iterable[str] = (),
     narrowing_grace: timedelta | None = None,
@@ -55,6 +64,7 @@ def declared(
         policy=policy,
         protect=protect,
         expires_at=expires_at,
+        rotation=rotation,
         deliver_to=deliver_to,
         ignore=frozenset(ignore),
         narrowing_grace=narrowing_grace,
@@ -67,6 +77,7 @@ def configuration(
     owner: str = OWNER,
     app: str = APP,
     former_owners: tuple[str, ...] = (),
+    sinks: Iterable[SinkRef] = (),
     guards: GuardSettings | None = None,
     freeze: tuple[FreezeWindow, ...] = (),
 ) -> Desired:
@@ -77,6 +88,7 @@ def configuration(
         agents={agent.name: agent for agent in agents},
         position=AGENTS_KEY,
         former_owners=former_owners,
+        sinks={sink.name: sink for sink in sinks},
         guards=guards or GuardSettings(),
         freeze=freeze,
     )
@@ -91,10 +103,12 @@ def mark_of(
     protect: bool | None = None,
     delivered: Delivered | None = None,
     claim: Claim | None = None,
+    retiring: Iterable[str] = (),
 ) -> Mark:
     """A mark that remembers ``agent`` as applied, or ``spec`` where that is given."""
     remembered = spec if spec is not None else applied_spec(agent) if agent else {}
-    return Mark(owner, app, remembered, protect=protect, delivered=delivered, claim=claim)
+    older = tuple(KeyId(key_id) for key_id in retiring)
+    return Mark(owner, app, remembered, protect, delivered, claim, older)
 
 
 def live(
@@ -165,6 +179,44 @@ def key(key_id: str = "k-1", *, used: bool = False, revoked: bool = False) -> Ag
     )
 
 
+def aged_key(
+    key_id: str = "k-1",
+    *,
+    made: timedelta = timedelta(days=2),
+    deprecated: timedelta | None = None,
+    used: timedelta | None = None,
+    revoked: timedelta | None = None,
+    tells_use: bool = True,
+) -> AgentKey:
+    """A key whose times are given as ages: so long before ``NOW``. A negative age is in the future."""
+    return AgentKey(
+        key_id=KeyId(key_id),
+        key_prefix=f"alter_ak_{key_id}",
+        name=key_id,
+        created_at=NOW - made,
+        deprecated_at=None if deprecated is None else NOW - deprecated,
+        revoked_at=None if revoked is None else NOW - revoked,
+        last_used_at=None if used is None else NOW - used,
+        tells_use=tells_use,
+    )
+
+
+def delivered_ago(
+    key_id: str = "k-1",
+    *,
+    age: timedelta = timedelta(days=1),
+    sinks: tuple[str, ...] = ("vault",),
+    made: timedelta | None = None,
+) -> Delivered:
+    """The record of a delivery ``age`` before ``NOW``, of a key made ``made`` before it."""
+    return Delivered(KeyId(key_id), NOW - age, sinks, None if made is None else NOW - made)
+
+
+def sink(name: str = "vault", type: str = "file", **settings: str) -> SinkRef:
+    """A sink of the configuration."""
+    return SinkRef(name, type, settings, Position("agents.yaml", 30, 3))
+
+
 def allowing(*texts: str) -> Allowances:
     """What ``--allow GUARD`` and ``--allow GUARD=AGENT`` let through."""
     pairs = (text.partition("=") for text in texts)
@@ -179,6 +231,9 @@ def planned(
     targets: tuple[str, ...] = (),
     keys: Mapping[str, Iterable[AgentKey]] | None = None,
     dead_runs: Iterable[str] = (),
+    rotate: Iterable[str] = (),
+    again: bool = False,
+    is_rollback: bool = False,
 ) -> Plan:
     """The plan for these live agents; ``keys`` is by name of agent."""
     state = LiveState(
@@ -186,7 +241,15 @@ def planned(
         keys={AgentId(f"id-{name}"): tuple(found) for name, found in (keys or {}).items()},
         dead_runs=frozenset(RunId(run) for run in dead_runs),
     )
-    options = PlanOptions("1.2.3", base_url=BASE_URL, targets=targets, allow=allowing(*allow))
+    options = PlanOptions(
+        "1.2.3",
+        base_url=BASE_URL,
+        targets=targets,
+        allow=allowing(*allow),
+        rotate=frozenset(AgentName(name) for name in rotate),
+        again=again,
+        is_rollback=is_rollback,
+    )
     return make_plan(desired, state, now=now, options=options)
 
 

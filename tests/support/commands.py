@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -134,3 +135,51 @@ def use_key_of(
     key = server.create_app_key(permissions, **({} if app is None else {"app": app}))
     monkeypatch.setenv("ALTER_API_KEY", key)
     return key
+
+
+# Rotation needs time to go by. The embedded sandbox has a clock that commands can move, so these work on it.
+
+EMBEDDED = "--sandbox"
+DATABASE = Path(".alter-sync/sandbox.sqlite3")
+TO_FILES: Mapping[str, Any] = {
+    "defaults": {"deliver_to": ["env"]},
+    "sinks": {"env": {"type": "file", "path": "secrets/{agent}.env", "format": "dotenv"}},
+}
+_KEY = re.compile(r"alter_ak_[a-z2-7]{22}_[a-z2-7]{6}")
+
+
+def declare_rotating(*names: str, rotation: Mapping[str, Any] | None = None, **sections: Any) -> Path:
+    """Agents that deliver to `secrets/{agent}.env`, with one policy for all."""
+    defaults = {"deliver_to": ["env"], "rotation": {"max_age": "30d", **(rotation or {})}}
+    return declare(readers(*names), **{**TO_FILES, "defaults": defaults, **sections})
+
+
+def plaintexts(text: str) -> set[str]:
+    """The agents' keys in a text."""
+    return set(_KEY.findall(text))
+
+
+def held_key(agent: str, *, folder: str = "secrets", suffix: str = ".env") -> str:
+    """The one key in an agent's file."""
+    (key,) = plaintexts(Path(folder, f"{agent}{suffix}").read_text())
+    return key
+
+
+def advance(duration: str) -> None:
+    """Moves the clock of the embedded sandbox."""
+    assert run("sandbox", "advance", duration).code == 0
+
+
+def use(*agents: str) -> None:
+    """The agents' workloads read their files and authenticate."""
+    assert run("sandbox", "use", *(f"secrets/{agent}.env" for agent in agents)).code == 0
+
+
+@contextmanager
+def embedded_server() -> Iterator[SandboxServer]:
+    """The embedded sandbox between two commands, for a look into its store and for use of its keys."""
+    server = SandboxServer(DATABASE)
+    try:
+        yield server
+    finally:
+        server.stop()

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,7 +26,7 @@ from reconciler.errors import ExitCode
 from reconciler.model.agent import AgentId, LiveAgent
 from reconciler.model.desired import Desired, DesiredAgent
 from reconciler.model.key import AgentKey, KeyId
-from reconciler.model.mark import RunId
+from reconciler.model.mark import MARK_KEY, RunId, format_time, parse_time
 from reconciler.model.outcome import OperationOutcome, Outcome
 from reconciler.model.plan import Plan
 from reconciler.model.secret import Secret
@@ -85,6 +85,7 @@ class Fleet:
             SdkPlane, read_seconds=HASTY_READ_SECONDS, budget_seconds=_HASTY_BUDGET_SECONDS
         )
         self.desired: Desired
+        self.older: dict[str, set[KeyId]] = {}
         self._loaded: dict[str, Desired] = {}
 
     def connect(
@@ -127,8 +128,25 @@ class Fleet:
         self.server.faults.clear()
         self.server.store.reset()
         self.documents.clear()
+        self.older.clear()
         for path in sorted(self.keys.rglob("*"), reverse=True):
             path.rmdir() if path.is_dir() else path.unlink()
+
+    def grow_older(self, **age: float) -> None:
+        """As if all that is there had happened so much earlier: the stamps of keys and the times in marks."""
+        delta = timedelta(**age)
+        with self.server.store.transaction() as connection:
+            for column in ("created_at", "deprecated_at", "revoked_at", "last_used_at", "unwritten_use_at"):
+                connection.execute(f"UPDATE keys SET {column} = {column} - ?", (delta.total_seconds(),))
+            for row in self.server.store.rows("SELECT id, metadata FROM agents"):
+                metadata = json.loads(row["metadata"])
+                for part in ("delivered", "claim"):
+                    happened = metadata.get(MARK_KEY, {}).get(part) or {}
+                    for when in happened.keys() & {"at", "made_at"}:
+                        happened[when] = format_time(parse_time(happened[when]) - delta)
+                connection.execute(
+                    "UPDATE agents SET metadata = ? WHERE id = ?", (json.dumps(metadata), row["id"])
+                )
 
     @property
     def keys(self) -> Path:
@@ -139,7 +157,7 @@ class Fleet:
         """Reads the live state and plans, as the command line does."""
         reader = api or self.api
         agents = reader.list_agents()
-        keys = read_keys(reader, needs_keys(self.desired, agents), parallelism=1)
+        keys = read_keys(reader, needs_keys(self.desired, agents, now=datetime.now(UTC)), parallelism=1)
         options = PlanOptions("1.2.3", self.server.base_url, allow=allowing(*allow))
         state = LiveState(agents, keys, dead_runs(agents))
         plan = make_plan(self.desired, state, now=datetime.now(UTC), options=options)
@@ -223,15 +241,21 @@ class Fleet:
     # What must hold.
 
     def broken_promises(self) -> list[str]:
-        """What must hold at every moment: what a mark says was delivered is live and in the sinks."""
+        """What must hold at every moment: every key that the sinks hold is live, and so are those in use.
+
+        What a mark says was delivered is what they hold, unless a claim tells that a run is not through.
+        """
         found = []
         for agent in self.api.list_agents():
             mark, declared = agent.mark, self.desired.agents.get(agent.name)
             if declared is None or mark is None or mark.delivered is None:
                 continue
+            alive = {key.key_id for key in self.live_keys(agent.id)}
             holds = {self.key_id_of(plaintext) for plaintext in self.held(agent.name)}
-            if holds != {mark.delivered.key_id}:
+            if None in holds or (mark.claim is None and holds != {mark.delivered.key_id}):
                 found.append(f"{agent.name}: recorded {mark.delivered.key_id}, but the sinks hold {holds}")
+            if lost := self.older.get(agent.name, set()) - alive:
+                found.append(f"{agent.name}: {lost} was in use, and is revoked")
         return found + self._forced() + self._leaks()
 
     def violations(self) -> list[str]:
@@ -249,7 +273,8 @@ class Fleet:
 
     def _faults_of(self, agent: LiveAgent, declared: DesiredAgent) -> Iterator[str]:
         live, mark = self.live_keys(agent.id), agent.mark
-        if len(live) != 1:
+        older = self.older.get(agent.name, set())
+        if len(live) != 1 + len(older):
             yield f"{len(live)} live keys"
         if mark is None:
             yield "no mark"
@@ -259,14 +284,16 @@ class Fleet:
         if not declared.deliver_to:
             return
         held = self.held(agent.name)
-        if mark.delivered is None or [key.key_id for key in live] != [mark.delivered.key_id]:
+        if mark.delivered is None or {key.key_id for key in live} != {mark.delivered.key_id, *older}:
             yield f"recorded {mark.delivered}, live {live}"
+        elif set(mark.retiring) != older:
+            yield f"older keys by the mark: {mark.retiring}"
         elif len(held) != len(declared.deliver_to) or len(set(held)) != 1:
             yield f"the sinks hold {len(held)} keys, {len(set(held))} different ones"
         elif self.key_id_of(held[0]) != mark.delivered.key_id:
             yield "the sinks hold another key than the recorded one"
-        if any(key.deprecated_at for key in live):
-            yield "its key is deprecated"
+        if {key.key_id for key in live if key.deprecated_at} != older:
+            yield "its keys are deprecated or not, and should not be so"
 
     def unusable(self) -> list[str]:
         """The agents whose workloads cannot use what the sinks hold. Trying it counts as use."""

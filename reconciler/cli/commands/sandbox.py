@@ -6,6 +6,7 @@ import os
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
     from reconciler.sandbox import SandboxServer
 
 EXAMPLES = """\
-  alter-sync sandbox serve           point any client at it
-  alter-sync sandbox advance 25h     move its clock
-  alter-sync sandbox reset           forget every agent and key"""
+  alter-sync sandbox serve                point any client at it
+  alter-sync sandbox advance 25h          move its clock
+  alter-sync sandbox use secrets/a.env    be a workload: use the key in a file
+  alter-sync sandbox reset                forget every agent and key"""
 EPILOG = f"""\b
 Examples:
 {EXAMPLES}
@@ -40,6 +42,11 @@ ADVANCE_EPILOG = """\b
 Examples:
   alter-sync sandbox advance 25h             move the sandbox's clock, e.g. past a grace period
   alter-sync sandbox advance 90d
+"""
+USE_EPILOG = """\b
+Examples:
+  alter-sync sandbox use secrets/nightly-sync.env     authenticate with the key in that file
+  alter-sync sandbox use secrets/*.env                with those of several agents
 """
 
 Database = Annotated[
@@ -64,6 +71,11 @@ RateLimit = Annotated[
     int | None,
     typer.Option("--rate-limit", help="Requests a minute for each key; default none.", min=1, metavar="N"),
 ]
+KeyFiles = Annotated[list[Path], typer.Argument(help="Files that hold a key each.", metavar="FILE...")]
+UseLag = Annotated[
+    str,
+    typer.Option("--use-lag", help="How late a use of a key shows in last_used_at.", metavar="DURATION"),
+]
 Duration = Annotated[str, typer.Argument(help="How far, like 90d, 25h, 15m.", metavar="DURATION")]
 
 
@@ -82,6 +94,7 @@ def serve(
     permissions: Permissions = [],
     latency: Latency = 0.0,
     rate_limit: RateLimit = None,
+    use_lag: UseLag = "0s",
     no_color: opt.NoColor = False,
 ) -> ExitCode:
     """Serve the embedded Alter on loopback until Ctrl-C: real HTTP, state in a SQLite file.
@@ -101,7 +114,13 @@ def serve(
                 console.text(f"# the key is in {shlex.quote(str(key_file))}: use --api-key-file")
             console.say(f"serving {database}; Ctrl-C ends it")
 
-        server = make_server(database, port=port, latency_seconds=latency, rate_limit_per_minute=rate_limit)
+        server = make_server(
+            database,
+            port=port,
+            latency_seconds=latency,
+            rate_limit_per_minute=rate_limit,
+            last_used_lag_seconds=int(_length(use_lag).total_seconds()),
+        )
         with closing_database(server):
             check_permissions(permissions)
             key = server.create_app_key(permissions) if permissions else server.app_key()
@@ -136,11 +155,8 @@ def advance(duration: Duration, database: Database = opt.DEFAULT_SANDBOX) -> Exi
 
     def action() -> ExitCode:
         from reconciler.cli.embedded import SandboxClock
-        from reconciler.config.times import parse_duration
 
-        length = parse_duration(duration)
-        if length is None:
-            raise UsageError(f"{duration!r} is no duration", hint="like 90d, 25h or 15m")
+        length = _length(duration)
         with _existing(database) as server:
             try:
                 server.store.advance_clock(length.total_seconds())
@@ -151,6 +167,50 @@ def advance(duration: Duration, database: Database = opt.DEFAULT_SANDBOX) -> Exi
         return ExitCode.OK
 
     return guarded(console, action)
+
+
+def _length(text: str) -> timedelta:
+    from reconciler.config.times import parse_duration
+
+    length = parse_duration(text)
+    if length is None:
+        raise UsageError(f"{text!r} is no duration", hint="like 90d, 25h or 15m")
+    return length
+
+
+def use(files: KeyFiles, database: Database = opt.DEFAULT_SANDBOX) -> ExitCode:
+    """Be a workload: authenticate with the keys in files, so that the sandbox sees them in use.
+
+    Says of each whether it works, and whether it is deprecated. The keys themselves are not shown.
+    """
+    console = opt.make_console()
+
+    def action() -> ExitCode:
+        refused = False
+        with _existing(database) as server:
+            for path in files:
+                line = _used(server, path)
+                refused = refused or line is None
+                console.text(f"{path}: {line or 'its key is refused'}")
+        return ExitCode.AUTH if refused else ExitCode.OK
+
+    return guarded(console, action)
+
+
+def _used(server: SandboxServer, path: Path) -> str | None:
+    """What the sandbox answers to the key in a file; ``None`` when it refuses it."""
+    from reconciler.cli.embedded import use_key
+    from reconciler.model.secret import KEY_SHAPE
+
+    try:
+        found = KEY_SHAPE.search(path.read_text(encoding="utf-8", errors="replace"))
+    except FileNotFoundError as error:
+        raise FileMissing(f"there is no file {path}", hint="sinks of type file write such files") from error
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    if found is None:
+        raise UsageError(f"there is no key in {path}", hint="sinks of type file write such files")
+    return use_key(server, found[0])
 
 
 @contextmanager

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reconciler.model.agent import AgentName, LiveAgent
-    from reconciler.model.key import AgentKey
+    from reconciler.planning.facts import Facts
     from reconciler.reports.view import StatusRow
 
 EPILOG = """\b
@@ -39,28 +39,34 @@ def status(
     quiet: opt.Quiet = False,
     verbose: opt.Verbose = 0,
 ) -> ExitCode:
-    """Show agents and keys: what is live, what is declared, which key was delivered where.
+    """Show agents and keys: what is live and declared, how far each rotation is, and why each key lives.
 
-    Reads only. Lists the agents that are declared or carry this configuration's mark.
+    Reads only. Lists the agents that are declared or carry this configuration's mark. Keys of agents whose
+    stage is not steady have a line of their own; with --target or -v all live keys have.
     """
     console = opt.make_console(output=output, fields=fields, no_color=no_color, quiet=quiet, verbose=verbose)
 
     def action() -> ExitCode:
         with open_session(console, Source(config, sandbox, api_key_file)) as session:
-            rows = _rows(session, target)
-        _show(console, rows)
+            rows = status_rows(session, target)
+        show_rows(console, rows, with_keys=bool(target) or console.is_verbose)
         return ExitCode.OK
 
     return guarded(console, action)
 
 
-def _rows(session: Session, targets: Sequence[str]) -> list[StatusRow]:
+def status_rows(session: Session, targets: Sequence[str], *, what: str = "--target") -> list[StatusRow]:
+    """The declared and owned agents among the targets, each with all its keys."""
     from reconciler.alter.snapshot import read_keys
+    from reconciler.cli.run_identity import dead_runs
+    from reconciler.planning.expiry import as_of
+    from reconciler.planning.facts import Facts
     from reconciler.planning.ownership import our_mark
     from reconciler.planning.planner import matches
 
-    live = {agent.name: agent for agent in session.api.list_agents()}
-    check_targets(targets, {*session.desired.agents, *live})
+    agents = session.api.list_agents()
+    live = {agent.name: agent for agent in agents}
+    check_targets(targets, {*session.desired.agents, *live}, what=what)
     concerned = sorted(
         name
         for name in {*session.desired.agents, *live}
@@ -69,33 +75,38 @@ def _rows(session: Session, targets: Sequence[str]) -> list[StatusRow]:
     )
     ids = [live[name].id for name in concerned if name in live]
     keys = read_keys(session.api, ids, parallelism=session.parallelism)
+    now = session.clock.now()
+    facts = Facts(as_of(session.desired, now), live, now, keys=keys, dead_runs=dead_runs(agents))
     return [
-        _live_row(session, live[name], tuple(keys[live[name].id]))
-        if name in live
-        else _missing_row(session, name)
-        for name in concerned
+        _live_row(facts, live[name]) if name in live else _missing_row(session, name) for name in concerned
     ]
 
 
-def _live_row(session: Session, live: LiveAgent, keys: tuple[AgentKey, ...]) -> StatusRow:
+def _live_row(facts: Facts, live: LiveAgent) -> StatusRow:
+    from reconciler.planning.key_facts import due_date
     from reconciler.planning.ownership import our_mark
+    from reconciler.planning.rotation import rotation_of
     from reconciler.reports.view import StatusRow
 
-    mark = live.mark
+    mark, known = live.mark, facts.key_facts(live.name)
+    rotation = rotation_of(known) if known else None
     return StatusRow(
         name=live.name,
-        declared=live.name in session.desired.agents,
-        owned=our_mark(session.desired, live) is not None,
+        declared=live.name in facts.desired.agents,
+        owned=our_mark(facts.desired, live) is not None,
         type=live.type,
         status=live.status,
         version=live.version,
         scopes=len(live.target_scopes),
         pending_until=live.scopes_applies_at if live.scopes_pending is not None else None,
-        keys=keys,
+        keys=tuple(facts.keys[live.id]),
         delivered=mark.delivered if mark else None,
         last_used_at=live.last_used_at,
         owner=mark.owner if mark else "",
-        note=_note(live, keys),
+        note="" if rotation else _note(live),
+        rotation=rotation,
+        due_at=due_date(known) if known else None,
+        read_at=facts.now,
     )
 
 
@@ -115,28 +126,19 @@ def _missing_row(session: Session, name: AgentName) -> StatusRow:
     )
 
 
-def _note(live: LiveAgent, keys: Sequence[AgentKey]) -> str:
-    """Explains every live key that is not the delivered one."""
-    mark = live.mark
-    if mark is None:
+def _note(live: LiveAgent) -> str:
+    """Why nothing is done about an agent's keys."""
+    if live.mark is None:
         return "not owned by any configuration"
-    if mark.claim is not None:
-        return f"run {mark.claim.run or '(given back)'} has not finished with its keys"
-    delivered = mark.delivered.key_id if mark.delivered else None
-    others = [key for key in keys if key.is_live and key.key_id != delivered]
-    if not others:
-        return ""
-    named = ", ".join(f"{key.key_prefix}…" for key in others)
-    if delivered is None:
-        return f"not delivered by alter-sync: {named}"
-    return f"live besides the delivered key: {named}"
+    return "its keys are left alone"
 
 
-def _show(console: Console, rows: Sequence[StatusRow]) -> None:
+def show_rows(console: Console, rows: Sequence[StatusRow], *, with_keys: bool) -> None:
+    """Writes the rows; in a table ``with_keys`` adds a line for each live key of every agent."""
     if console.is_table:
         from reconciler.reports.terminal import status_text
 
-        console.text(status_text(rows, style=console.style(), width=console.width()))
+        console.text(status_text(rows, style=console.style(), width=console.width(), with_keys=with_keys))
     else:
         from reconciler.reports.json_document import status_document
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from reconciler.reports.json_document import (
     status_document,
 )
 from tests.unit.reports.samples import FINDINGS, HOSTILE, PARTIAL, hostile_plan
-from tests.unit.reports.test_status_table import ROWS
+from tests.unit.reports.test_status_table import GONE, HELD, KEY, OBSERVING, ROWS, USED
 
 SCHEMA = json.loads(
     (Path(__file__).parents[3] / "schemas" / "outcome.schema.json").read_text(encoding="utf-8")
@@ -99,8 +100,39 @@ def test_a_status_document_has_times_in_utc_and_no_plaintext() -> None:
     }
     assert [key["revoked_at"] for key in first["keys"]] == ["2026-11-24T09:00:00Z", None, None]
     assert second["last_used_at"] is None
-    assert document["agents"][3]["keys"] is None
-    assert document["agents"][3]["delivered"] is None
+    theirs = document["agents"][5]
+    assert (theirs["keys"], theirs["delivered"]) == (None, None)
+
+
+def test_a_status_document_says_how_far_each_rotation_is() -> None:
+    agents = {agent["name"]: agent for agent in status_document(ROWS)["agents"]}
+
+    def rotation_of(name: str) -> tuple[Any, ...]:
+        return tuple(agents[name][field] for field in ("stage", "due_at", "waiting_until"))
+
+    assert rotation_of("nightly-sync") == ("observing", "2027-02-13T09:00:00Z", "2026-11-25T09:00:00Z")
+    assert rotation_of("own-keys") == ("undelivered", None, None)
+    assert rotation_of("theirs") == (None, None, None)
+    assert agents["nightly-sync"]["reason"] == OBSERVING.reason
+    assert (agents["own-keys"]["reason"], agents["theirs"]["reason"]) == ("no sink", None)
+
+
+def test_a_status_document_explains_every_key_and_says_what_comes_next() -> None:
+    agents = {agent["name"]: agent for agent in status_document(ROWS)["agents"]}
+    explained = {
+        key["key_id"]: (key["next"], key["explanation"])
+        for name in ("nightly-sync", "surprised")
+        for key in agents[name]["keys"]
+    }
+    assert explained == {
+        "key-g": (None, "revoked"),
+        "key-0-with-a-long-id": ("wait", USED),
+        "key-1": ("keep", HELD.reason),
+        "key-odd": ("deprecate", "is in no sink and not in the mark: minted outside, or lost"),
+    }
+    undeclared = replace(ROWS[4], keys=(KEY, GONE))
+    keys = status_document([undeclared])["agents"][0]["keys"]
+    assert [(key["next"], key["explanation"]) for key in keys] == [(None, undeclared.note), (None, "revoked")]
 
 
 def test_jsonl_has_one_line_for_each_row() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from reconciler.errors import ExitCode
 from reconciler.model.agent import AgentName
 from reconciler.model.outcome import Failure, OperationOutcome, Outcome
+from reconciler.model.plan import OperationKind, Waiting
 from reconciler.reports.styles import Style
 from reconciler.reports.terminal import outcome_text
 from tests.unit.reports.golden import assert_golden
@@ -54,3 +55,31 @@ def test_hostile_texts_are_inert_in_an_outcome() -> None:
     )
     text = outcome_text(replace(DONE, operations=operations, resume=HOSTILE[0]), style=PLAIN)
     assert all(line.isprintable() and not line.lstrip().startswith("::") for line in text.split("\n"))
+
+
+def test_of_keys_it_says_where_they_went_and_ids_of_the_others_only_on_request() -> None:
+    details: dict[OperationKind, str] = {
+        "mint_key": "key key-2 to vault (a/alpha)",
+        "deprecate_key": "deprecated key key-1",
+        "revoke_key": "revoked key key-0",
+    }
+    operations = tuple(
+        OperationOutcome(kind, kind, AgentName("alpha"), "done", detail) for kind, detail in details.items()
+    )
+    text = outcome_text(replace(DONE, operations=operations), style=PLAIN)
+    assert (
+        "  ✓ alpha  mint key (key key-2 to vault (a/alpha)), deprecate key, revoke key (revoked key key-0)"
+        in text.split("\n")
+    )
+    verbose = outcome_text(replace(DONE, operations=operations), style=PLAIN, verbose=True)
+    assert "    ✓ deprecate key (deprecated key key-1)" in verbose.split("\n")
+
+
+def test_who_still_waits_is_counted() -> None:
+    waiting = (Waiting(AgentName("a"), "observing", "why"), Waiting(AgentName("a"), "narrowing", "why"))
+    one = outcome_text(replace(DONE, waiting=waiting), style=PLAIN)
+    assert one.endswith("Everything else is done; 1 agent still waits, see the plan.")
+    more = outcome_text(
+        replace(DONE, waiting=(*waiting, Waiting(AgentName("b"), "observing", "why"))), style=PLAIN
+    )
+    assert more.endswith("Everything else is done; 2 agents still wait, see the plan.")

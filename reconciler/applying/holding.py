@@ -1,0 +1,88 @@
+"""What the sinks of an agent hold now, and whether a key may go by that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from reconciler.applying.context import RunContext
+from reconciler.errors import Refused, SinkError
+from reconciler.model.agent import LiveAgent
+from reconciler.model.desired import DesiredAgent
+from reconciler.model.key import AgentKey
+from reconciler.ports import Delivery, SecretSink, SinkReading
+
+
+def held_by_sinks(
+    context: RunContext, agent: DesiredAgent, live: LiveAgent, keys: Sequence[AgentKey]
+) -> AgentKey | None:
+    """The live key that appeared inside the claim and with which its delivery can be finished.
+
+    Either every sink holds it, or one does and tells its plaintext, so that the others can have it too.
+    """
+    claim = live.mark.claim if live.mark else None
+    inside = [key for key in keys if key.is_live and not (claim and key.key_id in claim.keys)]
+    readings = readings_of(context, agent) if inside else []
+    for key in inside:
+        holding = [reading for reading in readings if reading and is_of(reading, key)]
+        if holding and (len(holding) == len(readings) or any(reading.plaintext for reading in holding)):
+            return key
+    return None
+
+
+def is_of(reading: SinkReading, key: AgentKey) -> bool:
+    """Whether a sink's reading is of this key; one that tells no id is told by how its plaintext begins."""
+    if reading.key_id is not None or reading.plaintext is None:
+        return reading.key_id == key.key_id
+    return reading.plaintext.starts_with(key.key_prefix)
+
+
+def check_sinks(
+    context: RunContext, agent: DesiredAgent, live: LiveAgent, keys: Sequence[AgentKey], *, leaving: AgentKey
+) -> None:
+    """Raises ``Refused`` when a sink holds the key that is to go, or does not hold the delivered one."""
+    recorded = live.mark.delivered if live.mark else None
+    delivered = next((key for key in keys if recorded and key.key_id == recorded.key_id), None)
+    for sink in context.sinks_of(agent):
+        if not sink.is_readable:
+            continue
+        try:
+            reading = sink.read_back(agent.name)
+        except SinkError as error:
+            raise Refused(f"key {leaving.key_id} stays: {error.message}", hint=error.hint) from error
+        if reading is not None and reading.key_id is None and reading.plaintext is None:
+            continue  # it tells nothing that could be compared with a key's id
+        if reading is not None and is_of(reading, leaving):
+            raise Refused(
+                f"sink {sink.name!r} holds key {leaving.key_id}, which is to be revoked",
+                hint="give all its sinks one key with `rotate --again`",
+            )
+        if reading is None or delivered is None or not is_of(reading, delivered):
+            raise Refused(
+                f"sink {sink.name!r} does not hold the delivered key of agent {live.name!r} any more",
+                hint="give it a new one with `rotate --again`",
+            )
+
+
+def keeps(sink: SecretSink, delivery: Delivery, *, is_acknowledged: bool) -> bool:
+    """Whether a sink has the key and cannot be brought back to the one before."""
+    holds = is_acknowledged
+    # A sink that fails again is taken at its last word.
+    with suppress(SinkError):
+        if sink.is_readable:
+            holds = _holds(sink, delivery)
+        if holds and sink.restore_previous(delivery.agent):
+            holds = sink.is_readable and _holds(sink, delivery)
+    return holds
+
+
+def _holds(sink: SecretSink, delivery: Delivery) -> bool:
+    reading = sink.read_back(delivery.agent)
+    if reading is None:
+        return False
+    return delivery.key_id == reading.key_id or delivery.plaintext.fingerprint() == reading.fingerprint
+
+
+def readings_of(context: RunContext, agent: DesiredAgent) -> list[SinkReading | None]:
+    """What each sink of the agent holds; ``None`` also for one that cannot be read."""
+    return [sink.read_back(agent.name) if sink.is_readable else None for sink in context.sinks_of(agent)]

@@ -1,0 +1,210 @@
+"""Carries out what is planned for one agent's keys, under a claim: rotation, retirement, rollback.
+
+Every step is one that a crash may follow: what a run leaves behind, the mark and the list of keys tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+from reconciler.applying.context import RunContext
+from reconciler.applying.delivery import Handover, hand_over_first_key, hand_over_new_key
+from reconciler.applying.holding import check_sinks, held_by_sinks
+from reconciler.applying.ledger import Ledger
+from reconciler.applying.marking import drop_claim, give_back, older_keys
+from reconciler.applying.rollback import roll_back
+from reconciler.errors import AlterSyncError, Conflict, LastActiveKey, Refused, SinkError
+from reconciler.model.agent import LiveAgent
+from reconciler.model.desired import DesiredAgent
+from reconciler.model.key import AgentKey, KeyId, MintedKey
+from reconciler.model.mark import Claim
+from reconciler.model.plan import Operation, OperationKind
+from reconciler.planning.facts import Facts
+from reconciler.planning.guards import refusals
+
+KEY_KINDS: tuple[OperationKind, ...] = ("mint_key", "deprecate_key", "undeprecate_key", "revoke_key")
+# Guards that judge by what moves without a new version; they are asked once more before a revocation.
+_ASKED_AGAIN = frozenset({"last-active-key", "key-in-use", "freeze"})
+
+
+def claim_keys(context: RunContext, live: LiveAgent, keys: Sequence[AgentKey]) -> Claim:
+    """The claim of this run on an agent's keys: those that are there, or were when the old claim began."""
+    mark = live.mark
+    if mark is not None and mark.claim is not None:
+        return Claim(context.run, context.clock.now(), mark.claim.keys)
+    known = {key.key_id for key in keys}
+    if mark is not None:
+        # The list may be an old one; what the mark knows was there before, too.
+        known |= {*mark.retiring, *([mark.delivered.key_id] if mark.delivered else ())}
+    return Claim(context.run, context.clock.now(), tuple(sorted(known)))
+
+
+def deliver_first_key(
+    context: RunContext, ledger: Ledger, agent: DesiredAgent, live: LiveAgent, *, minted: MintedKey
+) -> LiveAgent:
+    """Hands the key over that came with a create, and ends the claim that came with it."""
+    with _given_back_on_failure(context, live):
+        handover = hand_over_first_key(context, agent, live, minted)
+        ledger.note(handover.detail)
+        live = _end_claim(context, handover)
+    _forget_previous(context, agent)
+    return live
+
+
+def work_on_keys(
+    context: RunContext, ledger: Ledger, agent: DesiredAgent, live: LiveAgent, *, keys: Sequence[AgentKey]
+) -> None:
+    """Carries out all operations on the keys of an agent that this run has claimed."""
+    with _given_back_on_failure(context, live):
+        if ledger.of("mint_key"):
+            _rotate(context, ledger, agent, live, keys=keys)
+        elif _is_rollback(ledger, live):
+            roll_back(context, ledger, agent, live, keys=keys)
+        else:
+            _retire(context, ledger, agent, live, keys=keys)
+
+
+def _rotate(
+    context: RunContext, ledger: Ledger, agent: DesiredAgent, live: LiveAgent, *, keys: Sequence[AgentKey]
+) -> None:
+    """Delivers one key more, then deprecates the older ones and revokes those that nobody can hold."""
+    mints, unheld = ledger.of("mint_key"), ledger.of("revoke_key")
+    doomed = {operation.named_key() for operation in unheld}
+    with ledger.step(mints, completes=False):
+        held = held_by_sinks(context, agent, live, keys)
+    if held is None and _delivered_lives(live, keys):
+        # First, for they may hold the room under the key cap that the next one needs.
+        _revoke_unheld(context, ledger, live, unheld, held=None)
+        unheld = ()
+    with ledger.step(mints):
+        handover = hand_over_new_key(
+            context, agent, live, keys, held=held, doomed=doomed, keep_claim=bool(unheld)
+        )
+        ledger.note(handover.detail)
+    _revoke_unheld(context, ledger, live, unheld, held=handover.key_id)
+    for operation in ledger.of("deprecate_key"):
+        with ledger.step((operation,)):
+            ledger.note(_deprecate(context, live, operation, held=handover.key_id))
+    with ledger.step(ledger.of(*KEY_KINDS)[-1:]):
+        _end_claim(context, handover)
+
+
+def _retire(
+    context: RunContext, ledger: Ledger, agent: DesiredAgent, live: LiveAgent, *, keys: Sequence[AgentKey]
+) -> None:
+    """Takes older keys one step further on their way out."""
+    held = _recorded(live)
+    for operation in ledger.of("undeprecate_key"):
+        with ledger.step((operation,)):
+            context.api.undeprecate_key(live.id, operation.named_key())
+    for operation in ledger.of("deprecate_key"):
+        with ledger.step((operation,)):
+            ledger.note(_deprecate(context, live, operation, held=held))
+    others = older_keys(live, keys, held=held)
+    claim = live.mark.claim if live.mark else None
+    for operation in ledger.of("revoke_key"):
+        if claim is not None and operation.key_id not in claim.keys:
+            _revoke_unheld(context, ledger, live, (operation,), held=held)
+        else:
+            with ledger.step((operation,)):
+                ledger.note(_revoke_retired(context, agent, live, operation))
+        others = [key_id for key_id in others if key_id != operation.key_id]
+    with ledger.step(ledger.of(*KEY_KINDS)[-1:]):
+        if not others:
+            _forget_previous(context, agent)
+        drop_claim(context, live, retiring=others)
+
+
+def _revoke_retired(context: RunContext, agent: DesiredAgent, live: LiveAgent, operation: Operation) -> str:
+    """Revokes an older key, if on a list read just now and in every sink nothing stands in the way."""
+    keys = context.api.list_keys(live.id)
+    key = next((key for key in keys if key.key_id == operation.key_id), None)
+    if key is None or not key.is_live:
+        return "is revoked already"
+    check_sinks(context, agent, live, keys, leaving=key)
+    facts = Facts(context.desired, {live.name: live}, context.clock.now(), context.allow, {live.id: keys})
+    for blocked in refusals(facts, (operation,)):
+        if blocked.guard in _ASKED_AGAIN:
+            allow = f"to let it through: {blocked.allow}" if blocked.allow else "nothing lets this through"
+            raise Refused(f"{blocked.guard}: {blocked.reason}", hint=allow)
+    context.api.revoke_key(live.id, key.key_id)
+    return f"revoked key {key.key_id}"
+
+
+def _revoke_unheld(
+    context: RunContext,
+    ledger: Ledger,
+    live: LiveAgent,
+    operations: Sequence[Operation],
+    *,
+    held: KeyId | None,
+) -> None:
+    """Revokes keys that nobody holds, on a list read just now; leaves those alone that are in use."""
+    for operation in operations:
+        with ledger.step((operation,)):
+            keys = {key.key_id: key for key in context.api.list_keys(live.id) if key.is_live}
+            key = keys.get(operation.named_key())
+            if key is None:
+                ledger.note("is revoked already")
+            elif key.key_id == held:
+                ledger.note("kept: the sinks hold it")
+            elif not key.is_unused:
+                raise Conflict(f"key {key.key_id} has been used meanwhile: somebody holds it", status=409)
+            elif len(keys) == 1:
+                raise LastActiveKey(f"key {key.key_id} is the only one of agent {live.name!r}", status=409)
+            else:
+                context.api.revoke_key(live.id, key.key_id)
+                ledger.note(f"revoked key {key.key_id}")
+
+
+def _deprecate(context: RunContext, live: LiveAgent, operation: Operation, *, held: KeyId | None) -> str:
+    key_id = operation.named_key()
+    if key_id == held:
+        return "kept: the sinks hold it"
+    context.api.deprecate_key(live.id, key_id)
+    return f"deprecated key {key_id}"
+
+
+def _end_claim(context: RunContext, handover: Handover) -> LiveAgent:
+    """Revokes keys whose plaintext was lost on the way, and ends a claim that had to stand until then."""
+    live = handover.live
+    for key_id in handover.lost:
+        context.api.revoke_key(live.id, key_id)
+    if live.mark is None or live.mark.claim is None:
+        return live
+    return (give_back if handover.may_grow else drop_claim)(context, live)
+
+
+def _forget_previous(context: RunContext, agent: DesiredAgent) -> None:
+    """Lets the sinks forget what they held before: no key of this agent but the delivered one is of use."""
+    for sink in context.sinks_of(agent):
+        with suppress(SinkError):  # an old copy that stays is a blemish, and the delivery is done
+            sink.forget_previous(agent.name)
+
+
+@contextmanager
+def _given_back_on_failure(context: RunContext, live: LiveAgent) -> Iterator[None]:
+    """Leaves a claim that this run cannot finish to the next one, at once and not after its lifetime."""
+    try:
+        yield
+    except AlterSyncError:
+        with suppress(AlterSyncError):
+            # Read anew: what this run wrote into the mark since must not be lost.
+            give_back(context, context.api.get_agent(live.id))
+        raise
+
+
+def _is_rollback(ledger: Ledger, live: LiveAgent) -> bool:
+    """Whether another key than the delivered one is to come back."""
+    return any(operation.key_id != _recorded(live) for operation in ledger.of("undeprecate_key"))
+
+
+def _delivered_lives(live: LiveAgent, keys: Sequence[AgentKey]) -> bool:
+    held = _recorded(live)
+    return any(key.is_live and key.key_id == held for key in keys)
+
+
+def _recorded(live: LiveAgent) -> KeyId | None:
+    """The key that the sinks hold, by the mark."""
+    return live.mark.delivered.key_id if live.mark and live.mark.delivered else None

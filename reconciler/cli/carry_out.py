@@ -1,0 +1,117 @@
+"""Carries a plan out from the command line: asks, applies, shows what became of it, and how to go on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from reconciler.cli.commands.plan import plan_as_text
+from reconciler.cli.console import Console, OutputFailed
+from reconciler.cli.interrupts import StopRequest, stop_on_signals
+from reconciler.cli.wiring import Session, open_sinks
+from reconciler.errors import AlterSyncError, ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from reconciler.model.outcome import Outcome
+    from reconciler.model.plan import Plan
+    from reconciler.planning.facts import Allowances
+
+
+def check_fields(console: Console) -> None:
+    """Refuses a field that no outcome has while nothing is done yet, not when only printing is left."""
+    if console.fields:
+        from reconciler.model.agent import AgentName
+        from reconciler.model.outcome import OperationOutcome, Outcome
+        from reconciler.reports.json_document import outcome_document, select_fields
+
+        row = OperationOutcome("", "create_agent", AgentName(""), "done")
+        select_fields(outcome_document(Outcome("", "", (row,))), console.fields)
+
+
+def ask(console: Console, session: Session, plan: Plan, *, command: str) -> None:
+    """Comes back after a yes, and after nothing else."""
+    if not console.can_ask():
+        verb = command.split()[1]
+        reviewed = ", or apply a reviewed plan: alter-sync apply plan.json --yes" if verb == "apply" else ""
+        raise UsageError(
+            f"{verb} asks before it changes anything, and there is nobody to answer",
+            hint=f"pass --yes{reviewed}",
+        )
+    count = len(plan.operations)
+    where = f"{session.desired.app.name} at {session.base_url}"
+    if not console.is_table:  # stdout is for a program, but whoever is asked has to see what about
+        console.alarm(plan_as_text(console, plan, command=command, advise=False, stream=sys.stderr))
+    if not console.confirms(f"Carry out {count} operation{'s' if count != 1 else ''} on {where}?"):
+        raise AlterSyncError("nothing was changed: the answer was no", code="declined")
+
+
+def carry_out(
+    console: Console,
+    session: Session,
+    plan: Plan,
+    *,
+    allow: Allowances,
+    stop: StopRequest,
+    resume: Callable[[Outcome], str],
+) -> Outcome:
+    """Carries the plan out in a run of its own. ``resume`` names the command that goes on after a failure."""
+    from reconciler.applying.context import RunContext
+    from reconciler.applying.executor import execute
+    from reconciler.cli.run_identity import begin_run, end_run
+    from reconciler.planning.expiry import as_of
+
+    agents = {operation.agent for operation in plan.operations}
+    run = begin_run()
+    context = RunContext(
+        run=run,
+        desired=as_of(session.desired, session.clock.now()),
+        api=session.api,
+        sinks=open_sinks(session.desired, agents),
+        clock=session.clock,
+        allow=allow,
+    )
+    try:
+        with stop_on_signals(stop, console.alarm), console.progress(len(agents), "applying") as progress:
+            outcome = execute(
+                context,
+                plan,
+                parallelism=session.parallelism,
+                should_stop=stop.verdict,
+                on_agent=lambda _outcomes: progress.advance(),
+            )
+    finally:
+        end_run(run)
+    unfinished = any(operation.status != "done" for operation in outcome.operations)
+    return replace(outcome, resume=resume(outcome) if unfinished else "")
+
+
+def finish(console: Console, outcome: Outcome, *, command: str) -> ExitCode:
+    """Shows the outcome; whatever becomes of that, the exit code says how the run went."""
+    try:
+        _show(console, outcome, command=command)
+    except OutputFailed as error:
+        counts = ", ".join(f"{count} {status}" for status, count in outcome.counts().items())
+        console.alarm(f"{error.message}; the outcome was: {counts}")
+    return outcome.exit_code()
+
+
+def say_cost(console: Console, session: Session) -> None:
+    """For those who want to know: what the run cost in requests and waiting."""
+    if console.is_verbose:
+        cost = session.api.stats()
+        console.say(f"{cost.requests} requests, {cost.retries} retries, {cost.waited_seconds:.1f} s waited")
+
+
+def _show(console: Console, outcome: Outcome, *, command: str) -> None:
+    if console.is_table:
+        from reconciler.reports.terminal import outcome_text
+
+        if outcome.operations:
+            text = outcome_text(outcome, style=console.style(), verbose=console.is_verbose, command=command)
+            console.text(f"\n{text}")
+    else:
+        from reconciler.reports.json_document import outcome_document
+
+        console.document(outcome_document(outcome))
