@@ -13,14 +13,10 @@ from dataclasses import dataclass, replace
 
 from reconciler.applying.context import RunContext
 from reconciler.applying.holding import is_of, keeps, readings_of
+from reconciler.applying.key_calls import deprecate, revoke, undeprecate
 from reconciler.applying.marking import older_keys, record_delivery, renewed_claim
 from reconciler.applying.minting import Mint, mint_key
-from reconciler.errors import (
-    ApiError,
-    BadAnswer,
-    LastActiveKey,
-    SinkError,
-)
+from reconciler.errors import ApiError, BadAnswer, LastActiveKey, SinkError
 from reconciler.model.agent import LiveAgent
 from reconciler.model.desired import DesiredAgent
 from reconciler.model.key import AgentKey, KeyId, MintedKey
@@ -85,7 +81,7 @@ def hand_over_new_key(
         mint = mint_key(context, live, known=known)
         return _deliver_and_record(context, agent, live, mint, older=older, keep_claim=keep_claim)
     if held.deprecated_at is not None:  # by ``_take_back``, after a sink that stored it reported a failure
-        context.api.undeprecate_key(live.id, held.key_id)
+        undeprecate(context, live, held.key_id)
     readings = readings_of(context, agent)
     plaintexts = [reading.plaintext for reading in readings if reading and is_of(reading, held)]
     plaintext = next((text for text in plaintexts if text is not None), None)
@@ -132,6 +128,9 @@ def _record(
     keep_claim: bool,
 ) -> LiveAgent:
     retiring = older_keys(live, older, held=delivered.key_id)
+    before = live.mark.delivered if live.mark else None
+    if before is not None and before.key_id != delivered.key_id:
+        delivered = replace(delivered, previous=before.key_id)
     return record_delivery(context, live, delivered, retiring=retiring, keep_claim=keep_claim)
 
 
@@ -210,9 +209,9 @@ def _take_back(
         return f"; key {key_id} stays, because {', '.join(holders)} holds it: the next run goes on with it"
     with suppress(ApiError):
         try:
-            context.api.revoke_key(live.id, key_id)
+            revoke(context, live, key_id)
         except LastActiveKey:
-            context.api.deprecate_key(live.id, key_id)
+            deprecate(context, live, key_id)
             return f"; key {key_id} is deprecated, the next run sees to it"
         return f"; key {key_id} was revoked again"
     return f"; key {key_id} could not be retired either, the next run will do it"

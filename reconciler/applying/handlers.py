@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
+from math import ceil
 
 from reconciler.applying.context import RunContext
 from reconciler.applying.delivery import probe_sinks
@@ -27,6 +29,8 @@ from reconciler.planning.facts import Facts
 from reconciler.planning.guards import refusals
 from reconciler.planning.request import mark_patch, new_agent, patch_request, policy_note, unmet
 
+# Not the name of any sink.
+_SINK_OF_OTHERS = ""
 # Guards that judge by what moves without a new version; they are asked once more before a revocation.
 _ASKED_AGAIN = frozenset({"protected", "revoke-in-use"})
 
@@ -79,7 +83,7 @@ def _change(context: RunContext, ledger: Ledger) -> None:
         with ledger.step(patched or key_work, completes=bool(patched)):
             live = read_unmoved(context, first.agent_id, first.version)
             found = context.api.list_keys(live.id) if key_work else ()
-            claim = claim_keys(context, live, found) if key_work else _claim_after(live, patched)
+            claim = claim_keys(context, agent, live, found) if key_work else _claim_after(live, patched)
             live = _patch(context, agent, live, patched, claim=claim)
         if key_work:
             work_on_keys(context, ledger, agent, live, keys=found)
@@ -90,7 +94,7 @@ def _change(context: RunContext, ledger: Ledger) -> None:
 
 def _create_agent(context: RunContext, agent: DesiredAgent) -> tuple[LiveAgent, MintedKey]:
     """Creates; when the answer is lost for good, looks whether the agent is there and ours."""
-    claim = Claim(context.run, context.clock.now()) if agent.deliver_to else None
+    claim = Claim(context.run, context.clock.now(), sinks=agent.deliver_to) if agent.deliver_to else None
     body = new_agent(context.desired, agent, claim=claim)
     try:
         live, minted = context.api.create_agent(body, idempotency_key=f"{context.run}.{agent.name}")
@@ -120,13 +124,21 @@ def _patch(
     claim: Claim | None,
 ) -> LiveAgent:
     request = patch_request(context.desired, agent, live, operations, claim=claim)
-    body = request.body
-    if claim and claim.run == context.run and body.scopes is None and live.scopes_pending is None:
-        # Only together with scopes is a stale version certain to be refused, and of two runs that take over
-        # one claim only one may go on.
-        body = replace(body, scopes=live.scopes)
-    answer = send_patch(context, live, body, grace_seconds=request.grace_seconds)
+    body, grace_seconds = request.body, request.grace_seconds
+    if claim and claim.run == context.run and body.scopes is None:
+        # Only together with scopes is a stale version certain to be refused, and of two runs that claim an
+        # agent only one may go on. What is on its way out goes when it would have gone.
+        body = replace(body, scopes=live.target_scopes)
+        grace_seconds = _seconds_left(live, context.clock.now())
+    answer = send_patch(context, live, body, grace_seconds=grace_seconds)
     return _note_policy(context, agent, answer) if body.policy is not None else answer
+
+
+def _seconds_left(live: LiveAgent, now: datetime) -> int | None:
+    """How long scopes that are on their way out still work; ``None`` when there are none."""
+    if live.scopes_pending is None or live.scopes_applies_at is None:
+        return None
+    return max(1, ceil((live.scopes_applies_at - now).total_seconds()))
 
 
 def _note_policy(context: RunContext, agent: DesiredAgent, live: LiveAgent) -> LiveAgent:
@@ -148,8 +160,13 @@ def _revoke_agent(context: RunContext, ledger: Ledger, operation: Operation) -> 
 
 def _claim_after(live: LiveAgent, patched: Sequence[Operation]) -> Claim | None:
     """The claim to stand after a PATCH that is not about keys: the old one, or none when it is done."""
-    dropped = any(change.path == "claim" for operation in patched for change in operation.changes)
-    return None if dropped or live.mark is None else live.mark.claim
+    claim = live.mark.claim if live.mark else None
+    if any(change.path == "claim" for operation in patched for change in operation.changes):
+        return None
+    if claim is not None and any(operation.kind == "adopt_agent" for operation in patched):
+        # The sinks of another configuration may have the same names, and are others.
+        return replace(claim, sinks=(_SINK_OF_OTHERS,))
+    return claim
 
 
 def _made_by_us(found: LiveAgent, body: NewAgent) -> bool:

@@ -4,30 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 from reconciler.applying.context import RunContext
 from reconciler.errors import Refused, SinkError
 from reconciler.model.agent import LiveAgent
 from reconciler.model.desired import DesiredAgent
-from reconciler.model.key import AgentKey
+from reconciler.model.key import AgentKey, KeyId
 from reconciler.ports import Delivery, SecretSink, SinkReading
 
 
-def held_by_sinks(
-    context: RunContext, agent: DesiredAgent, live: LiveAgent, keys: Sequence[AgentKey]
-) -> AgentKey | None:
-    """The live key that appeared inside the claim and with which its delivery can be finished.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Of the keys that appeared inside a claim: the one to finish with, and all that sinks hold."""
 
-    Either every sink holds it, or one does and tells its plaintext, so that the others can have it too.
+    finishable: AgentKey | None = None
+    held: frozenset[KeyId] = frozenset()
+
+
+def found_in_sinks(
+    context: RunContext, agent: DesiredAgent, live: LiveAgent, keys: Sequence[AgentKey]
+) -> Found:
+    """Looks into the sinks for live keys that appeared inside the claim.
+
+    A delivery can be finished when every sink holds the key, or when one does and tells its plaintext, so
+    that the others can have it too.
     """
     claim = live.mark.claim if live.mark else None
     inside = [key for key in keys if key.is_live and not (claim and key.key_id in claim.keys)]
     readings = readings_of(context, agent) if inside else []
+    finishable, held = None, set()
     for key in inside:
         holding = [reading for reading in readings if reading and is_of(reading, key)]
+        if holding:
+            held.add(key.key_id)
         if holding and (len(holding) == len(readings) or any(reading.plaintext for reading in holding)):
-            return key
-    return None
+            finishable = finishable or key
+    return Found(finishable, frozenset(held))
 
 
 def is_of(reading: SinkReading, key: AgentKey) -> bool:
@@ -40,7 +53,7 @@ def is_of(reading: SinkReading, key: AgentKey) -> bool:
 def check_sinks(
     context: RunContext, agent: DesiredAgent, live: LiveAgent, keys: Sequence[AgentKey], *, leaving: AgentKey
 ) -> None:
-    """Raises ``Refused`` when a sink holds the key that is to go, or does not hold the delivered one."""
+    """Raises ``Refused`` when a sink holds a key on its way out, or does not hold the delivered one."""
     recorded = live.mark.delivered if live.mark else None
     delivered = next((key for key in keys if recorded and key.key_id == recorded.key_id), None)
     for sink in context.sinks_of(agent):
@@ -54,7 +67,7 @@ def check_sinks(
             continue  # it tells nothing that could be compared with a key's id
         if reading is not None and is_of(reading, leaving):
             raise Refused(
-                f"sink {sink.name!r} holds key {leaving.key_id}, which is to be revoked",
+                f"sink {sink.name!r} holds key {leaving.key_id}, which is on its way out",
                 hint="give all its sinks one key with `rotate --again`",
             )
         if reading is None or delivered is None or not is_of(reading, delivered):

@@ -5,16 +5,18 @@ Every step is one that a crash may follow: what a run leaves behind, the mark an
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from reconciler.applying.context import RunContext
 from reconciler.applying.delivery import Handover, hand_over_first_key, hand_over_new_key
-from reconciler.applying.holding import check_sinks, held_by_sinks
+from reconciler.applying.holding import check_sinks, found_in_sinks
+from reconciler.applying.key_calls import deprecate, revoke, undeprecate
 from reconciler.applying.ledger import Ledger
 from reconciler.applying.marking import drop_claim, give_back, older_keys
+from reconciler.applying.minting import may_have_arrived
 from reconciler.applying.rollback import roll_back
-from reconciler.errors import AlterSyncError, Conflict, LastActiveKey, Refused, SinkError
+from reconciler.errors import AlterSyncError, ApiError, Conflict, LastActiveKey, Refused, SinkError
 from reconciler.model.agent import LiveAgent
 from reconciler.model.desired import DesiredAgent
 from reconciler.model.key import AgentKey, KeyId, MintedKey
@@ -22,29 +24,32 @@ from reconciler.model.mark import Claim
 from reconciler.model.plan import Operation, OperationKind
 from reconciler.planning.facts import Facts
 from reconciler.planning.guards import refusals
+from reconciler.planning.key_plan import LOST_KEY
 
 KEY_KINDS: tuple[OperationKind, ...] = ("mint_key", "deprecate_key", "undeprecate_key", "revoke_key")
 # Guards that judge by what moves without a new version; they are asked once more before a revocation.
 _ASKED_AGAIN = frozenset({"last-active-key", "key-in-use", "freeze"})
 
 
-def claim_keys(context: RunContext, live: LiveAgent, keys: Sequence[AgentKey]) -> Claim:
+def claim_keys(context: RunContext, agent: DesiredAgent, live: LiveAgent, keys: Sequence[AgentKey]) -> Claim:
     """The claim of this run on an agent's keys: those that are there, or were when the old claim began."""
     mark = live.mark
     if mark is not None and mark.claim is not None:
-        return Claim(context.run, context.clock.now(), mark.claim.keys)
+        old = mark.claim
+        sinks = tuple(sorted({*old.sinks, *agent.deliver_to}))
+        return Claim(context.run, context.clock.now(), old.keys, sinks, old.lost)
     known = {key.key_id for key in keys}
     if mark is not None:
         # The list may be an old one; what the mark knows was there before, too.
         known |= {*mark.retiring, *([mark.delivered.key_id] if mark.delivered else ())}
-    return Claim(context.run, context.clock.now(), tuple(sorted(known)))
+    return Claim(context.run, context.clock.now(), tuple(sorted(known)), agent.deliver_to)
 
 
 def deliver_first_key(
     context: RunContext, ledger: Ledger, agent: DesiredAgent, live: LiveAgent, *, minted: MintedKey
 ) -> LiveAgent:
     """Hands the key over that came with a create, and ends the claim that came with it."""
-    with _given_back_on_failure(context, live):
+    with _ended_on_failure(context, live):
         handover = hand_over_first_key(context, agent, live, minted)
         ledger.note(handover.detail)
         live = _end_claim(context, handover)
@@ -56,7 +61,7 @@ def work_on_keys(
     context: RunContext, ledger: Ledger, agent: DesiredAgent, live: LiveAgent, *, keys: Sequence[AgentKey]
 ) -> None:
     """Carries out all operations on the keys of an agent that this run has claimed."""
-    with _given_back_on_failure(context, live):
+    with _ended_on_failure(context, live):
         if ledger.of("mint_key"):
             _rotate(context, ledger, agent, live, keys=keys)
         elif _is_rollback(ledger, live):
@@ -69,20 +74,20 @@ def _rotate(
     context: RunContext, ledger: Ledger, agent: DesiredAgent, live: LiveAgent, *, keys: Sequence[AgentKey]
 ) -> None:
     """Delivers one key more, then deprecates the older ones and revokes those that nobody can hold."""
-    mints, unheld = ledger.of("mint_key"), ledger.of("revoke_key")
-    doomed = {operation.named_key() for operation in unheld}
+    mints, lost = ledger.of("mint_key"), ledger.of("revoke_key")
     with ledger.step(mints, completes=False):
-        held = held_by_sinks(context, agent, live, keys)
-    if held is None and _delivered_lives(live, keys):
+        found = found_in_sinks(context, agent, live, keys)
+    doomed = {operation.named_key() for operation in lost} - found.held
+    if found.finishable is None and _delivered_lives(live, keys):
         # First, for they may hold the room under the key cap that the next one needs.
-        _revoke_unheld(context, ledger, live, unheld, held=None)
-        unheld = ()
+        _revoke_lost(context, ledger, live, lost, held=found.held)
+        lost = ()
     with ledger.step(mints):
         handover = hand_over_new_key(
-            context, agent, live, keys, held=held, doomed=doomed, keep_claim=bool(unheld)
+            context, agent, live, keys, held=found.finishable, doomed=doomed, keep_claim=bool(lost)
         )
         ledger.note(handover.detail)
-    _revoke_unheld(context, ledger, live, unheld, held=handover.key_id)
+    _revoke_lost(context, ledger, live, lost, held=found.held)
     for operation in ledger.of("deprecate_key"):
         with ledger.step((operation,)):
             ledger.note(_deprecate(context, live, operation, held=handover.key_id))
@@ -97,15 +102,17 @@ def _retire(
     held = _recorded(live)
     for operation in ledger.of("undeprecate_key"):
         with ledger.step((operation,)):
-            context.api.undeprecate_key(live.id, operation.named_key())
+            undeprecate(context, live, operation.named_key())
     for operation in ledger.of("deprecate_key"):
         with ledger.step((operation,)):
+            if leaving := _live_key(keys, operation):
+                check_sinks(context, agent, live, keys, leaving=leaving)
             ledger.note(_deprecate(context, live, operation, held=held))
     others = older_keys(live, keys, held=held)
-    claim = live.mark.claim if live.mark else None
     for operation in ledger.of("revoke_key"):
-        if claim is not None and operation.key_id not in claim.keys:
-            _revoke_unheld(context, ledger, live, (operation,), held=held)
+        if any(change.path == LOST_KEY for change in operation.changes):
+            found = found_in_sinks(context, agent, live, keys)
+            _revoke_lost(context, ledger, live, (operation,), held=found.held)
         else:
             with ledger.step((operation,)):
                 ledger.note(_revoke_retired(context, agent, live, operation))
@@ -119,8 +126,8 @@ def _retire(
 def _revoke_retired(context: RunContext, agent: DesiredAgent, live: LiveAgent, operation: Operation) -> str:
     """Revokes an older key, if on a list read just now and in every sink nothing stands in the way."""
     keys = context.api.list_keys(live.id)
-    key = next((key for key in keys if key.key_id == operation.key_id), None)
-    if key is None or not key.is_live:
+    key = _live_key(keys, operation)
+    if key is None:
         return "is revoked already"
     check_sinks(context, agent, live, keys, leaving=key)
     facts = Facts(context.desired, {live.name: live}, context.clock.now(), context.allow, {live.id: keys})
@@ -128,33 +135,33 @@ def _revoke_retired(context: RunContext, agent: DesiredAgent, live: LiveAgent, o
         if blocked.guard in _ASKED_AGAIN:
             allow = f"to let it through: {blocked.allow}" if blocked.allow else "nothing lets this through"
             raise Refused(f"{blocked.guard}: {blocked.reason}", hint=allow)
-    context.api.revoke_key(live.id, key.key_id)
+    revoke(context, live, key.key_id)
     return f"revoked key {key.key_id}"
 
 
-def _revoke_unheld(
+def _revoke_lost(
     context: RunContext,
     ledger: Ledger,
     live: LiveAgent,
     operations: Sequence[Operation],
     *,
-    held: KeyId | None,
+    held: Collection[KeyId],
 ) -> None:
-    """Revokes keys that nobody holds, on a list read just now; leaves those alone that are in use."""
+    """Revokes keys whose plaintext is lost, on a list read just now; what is held or in use stays."""
     for operation in operations:
         with ledger.step((operation,)):
             keys = {key.key_id: key for key in context.api.list_keys(live.id) if key.is_live}
             key = keys.get(operation.named_key())
             if key is None:
                 ledger.note("is revoked already")
-            elif key.key_id == held:
-                ledger.note("kept: the sinks hold it")
+            elif key.key_id in held:
+                ledger.note("kept: a sink holds it")
             elif not key.is_unused:
                 raise Conflict(f"key {key.key_id} has been used meanwhile: somebody holds it", status=409)
             elif len(keys) == 1:
                 raise LastActiveKey(f"key {key.key_id} is the only one of agent {live.name!r}", status=409)
             else:
-                context.api.revoke_key(live.id, key.key_id)
+                revoke(context, live, key.key_id)
                 ledger.note(f"revoked key {key.key_id}")
 
 
@@ -162,7 +169,7 @@ def _deprecate(context: RunContext, live: LiveAgent, operation: Operation, *, he
     key_id = operation.named_key()
     if key_id == held:
         return "kept: the sinks hold it"
-    context.api.deprecate_key(live.id, key_id)
+    deprecate(context, live, key_id)
     return f"deprecated key {key_id}"
 
 
@@ -170,7 +177,7 @@ def _end_claim(context: RunContext, handover: Handover) -> LiveAgent:
     """Revokes keys whose plaintext was lost on the way, and ends a claim that had to stand until then."""
     live = handover.live
     for key_id in handover.lost:
-        context.api.revoke_key(live.id, key_id)
+        revoke(context, live, key_id)
     if live.mark is None or live.mark.claim is None:
         return live
     return (give_back if handover.may_grow else drop_claim)(context, live)
@@ -184,20 +191,32 @@ def _forget_previous(context: RunContext, agent: DesiredAgent) -> None:
 
 
 @contextmanager
-def _given_back_on_failure(context: RunContext, live: LiveAgent) -> Iterator[None]:
-    """Leaves a claim that this run cannot finish to the next one, at once and not after its lifetime."""
+def _ended_on_failure(context: RunContext, live: LiveAgent) -> Iterator[None]:
+    """Ends a claim that this run cannot finish, at once and not after its lifetime.
+
+    It is dropped when nothing is left of the work, and given back when something is or may be.
+    """
     try:
         yield
-    except AlterSyncError:
+    except AlterSyncError as error:
         with suppress(AlterSyncError):
             # Read anew: what this run wrote into the mark since must not be lost.
-            give_back(context, context.api.get_agent(live.id))
+            current = context.api.get_agent(live.id)
+            claim = current.mark.claim if current.mark else None
+            keys = context.api.list_keys(live.id)
+            is_left = any(key.is_live and claim and key.key_id not in claim.keys for key in keys)
+            is_open = isinstance(error, ApiError) and may_have_arrived(error)
+            (give_back if is_left or is_open else drop_claim)(context, current)
         raise
 
 
 def _is_rollback(ledger: Ledger, live: LiveAgent) -> bool:
     """Whether another key than the delivered one is to come back."""
     return any(operation.key_id != _recorded(live) for operation in ledger.of("undeprecate_key"))
+
+
+def _live_key(keys: Sequence[AgentKey], operation: Operation) -> AgentKey | None:
+    return next((key for key in keys if key.key_id == operation.key_id and key.is_live), None)
 
 
 def _delivered_lives(live: LiveAgent, keys: Sequence[AgentKey]) -> bool:

@@ -10,7 +10,7 @@ from reconciler.errors import BadAnswer, ConcurrentUpdate, NotFound
 from reconciler.model.agent import AgentId, AgentPatch, LiveAgent
 from reconciler.model.key import AgentKey, KeyId
 from reconciler.model.mark import Claim, Delivered, Mark, RunId
-from reconciler.planning.claims import CLAIM_LIFETIME
+from reconciler.planning.claims import CLAIM_LIFETIME, is_made_by
 from reconciler.planning.request import clearing_nulls, mark_patch, unmet
 
 # A record must get through although somebody edits the agent in the dashboard just now.
@@ -121,8 +121,20 @@ def drop_claim(
 
 
 def give_back(context: RunContext, live: LiveAgent) -> LiveAgent:
-    """Leaves the claim in place but ownerless, so that the next run goes on at once."""
-    return _rewrite_mark(context, live, _without_run)
+    """Leaves the claim in place but ownerless, so that the next run goes on at once.
+
+    It says which keys this run made: what else the next run finds, somebody else made meanwhile.
+    """
+    keys = context.api.list_keys(live.id)
+
+    def change(mark: Mark) -> Mark:
+        claim = mark.claim
+        if claim is None:
+            return mark
+        lost = tuple(key.key_id for key in keys if key.is_live and is_made_by(claim, key))
+        return replace(mark, claim=replace(claim, run=RunId(""), lost=lost))
+
+    return _rewrite_mark(context, live, change)
 
 
 def _rewrite_mark(context: RunContext, live: LiveAgent, change: Callable[[Mark], Mark]) -> LiveAgent:
@@ -147,8 +159,5 @@ def _own_mark(context: RunContext, live: LiveAgent) -> Mark:
 
 
 def _claim_now(context: RunContext, mark: Mark) -> Claim:
-    return Claim(context.run, context.clock.now(), mark.claim.keys if mark.claim else ())
-
-
-def _without_run(mark: Mark) -> Mark:
-    return replace(mark, claim=mark.claim and Claim(RunId(""), mark.claim.at, mark.claim.keys))
+    claim = mark.claim or Claim(context.run, context.clock.now())
+    return replace(claim, run=context.run, at=context.clock.now())

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.applying.context import RunContext
+from reconciler.applying.key_calls import revoke
 from reconciler.applying.marking import check_claim
 from reconciler.errors import ApiError, BadAnswer, LastActiveKey, RateLimited, ServerFault, Unreachable
 from reconciler.model.agent import LiveAgent
@@ -43,7 +44,7 @@ def mint_key(context: RunContext, live: LiveAgent, *, known: Collection[KeyId]) 
         except _OUTCOME_UNKNOWN as error:
             fresh = [key for key in context.api.list_keys(live.id) if _is_lost(live, key, seen)]
             seen |= {key.key_id for key in fresh}
-            may_grow = may_grow or (not fresh and _may_have_arrived(error))
+            may_grow = may_grow or (not fresh and may_have_arrived(error))
             lost += _revoke_lost(context, live, fresh)
             if attempt == _MINT_ATTEMPTS - 1:
                 raise
@@ -67,7 +68,7 @@ def _is_lost(live: LiveAgent, key: AgentKey, seen: Collection[KeyId]) -> bool:
     return key.is_live and key.key_id not in seen and is_ours and key.is_unused
 
 
-def _may_have_arrived(error: ApiError) -> bool:
+def may_have_arrived(error: ApiError) -> bool:
     """Whether the server may carry out, or may have carried out, the request that this came of."""
     return not isinstance(error, RateLimited) and not (isinstance(error, Unreachable) and not error.sent)
 
@@ -79,7 +80,7 @@ def _revoke_lost(context: RunContext, live: LiveAgent, keys: Sequence[AgentKey])
         check_claim(context, live)
     for key in keys:
         try:
-            context.api.revoke_key(live.id, key.key_id)
+            revoke(context, live, key.key_id)
         except LastActiveKey:
             # It goes once the next key is delivered; until then it is the only one.
             yield key.key_id

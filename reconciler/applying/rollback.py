@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from reconciler.applying.context import RunContext
 from reconciler.applying.holding import is_of
+from reconciler.applying.key_calls import deprecate, undeprecate
 from reconciler.applying.ledger import Ledger
 from reconciler.applying.marking import older_keys, record_delivery
 from reconciler.errors import Conflict, SinkError
@@ -25,7 +26,7 @@ def roll_back(
         previous = next((key for key in keys if key.key_id == wanted and key.is_live), None)
         if previous is None:
             raise Conflict(f"key {wanted} of agent {live.name!r} was revoked meanwhile", status=409)
-        context.api.undeprecate_key(live.id, wanted)
+        undeprecate(context, live, wanted)
         left = [sink.name for sink in context.sinks_of(agent) if not _restored(sink, agent, previous)]
         if len(left) == len(agent.deliver_to):
             raise SinkError(
@@ -39,7 +40,7 @@ def roll_back(
         live = record_delivery(context, live, delivered, retiring=older_keys(live, keys, held=wanted))
     for operation in ledger.of("deprecate_key"):
         with ledger.step((operation,)):
-            context.api.deprecate_key(live.id, operation.named_key())
+            deprecate(context, live, operation.named_key())
 
 
 def _restored(sink: SecretSink, agent: DesiredAgent, previous: AgentKey) -> bool:

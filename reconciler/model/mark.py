@@ -20,24 +20,29 @@ class Delivered:
     """The key that the sinks hold: which, since when, where (names of sinks).
 
     ``made_at`` is how old the key is at least; a rollback delivers one that is older than its delivery.
+    ``previous`` is the key that was delivered before it, and that a rollback brings back.
     """
 
     key_id: KeyId
     at: datetime
     sinks: tuple[str, ...]
     made_at: datetime | None = None
+    previous: KeyId | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A run is changing this agent's keys. A key that is not in ``keys`` appeared inside the claim.
 
-    ``run`` is empty when the run gave the work back unfinished: anybody may go on at once.
+    ``sinks`` are those that it delivers to. ``run`` is empty when the run gave the work back unfinished:
+    anybody may go on at once, and ``lost`` are the keys of which that run knew that it made them.
     """
 
     run: RunId
     at: datetime
     keys: tuple[KeyId, ...] = ()
+    sinks: tuple[str, ...] = ()
+    lost: tuple[KeyId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +96,15 @@ class Mark:
             }
             if self.delivered.made_at is not None:
                 document["delivered"]["made_at"] = format_time(self.delivered.made_at)
+            if self.delivered.previous is not None:
+                document["delivered"]["previous"] = self.delivered.previous
         if self.claim is not None:
             document["claim"] = {
                 "run": self.claim.run,
                 "at": format_time(self.claim.at),
                 "keys": list(self.claim.keys),
+                **({"sinks": list(self.claim.sinks)} if self.claim.sinks else {}),
+                **({"lost": list(self.claim.lost)} if self.claim.lost else {}),
             }
         if self.retiring:
             document["retiring"] = list(self.retiring)
@@ -118,14 +127,18 @@ def _delivered(value: Json) -> Delivered | None:
         return None
     made_at = _time_or_epoch(value["made_at"]) if "made_at" in value else None
     at, sinks = _time_or_epoch(value.get("at")), _texts(value.get("sinks"))
-    return Delivered(KeyId(value["key_id"]), at, sinks, made_at)
+    previous = value.get("previous")
+    return Delivered(
+        KeyId(value["key_id"]), at, sinks, made_at, KeyId(previous) if isinstance(previous, str) else None
+    )
 
 
 def _claim(value: Json) -> Claim | None:
     if not isinstance(value, Mapping) or not isinstance(value.get("run"), str):
         return None
-    keys = tuple(KeyId(key) for key in _texts(value.get("keys")))
-    return Claim(RunId(value["run"]), _time_or_epoch(value.get("at")), keys)
+    keys, lost = (tuple(map(KeyId, _texts(value.get(name)))) for name in ("keys", "lost"))
+    at, sinks = _time_or_epoch(value.get("at")), _texts(value.get("sinks"))
+    return Claim(RunId(value["run"]), at, keys, sinks, lost)
 
 
 def _time_or_epoch(value: Json) -> datetime:

@@ -24,5 +24,10 @@ def is_active(claim: Claim, now: datetime, dead_runs: Collection[RunId]) -> bool
 
 
 def appeared_inside(claim: Claim, key: AgentKey) -> bool:
-    """Whether the run of the claim made the key, and not somebody else long before or after."""
+    """Whether the key is new since the claim began, and not made by somebody long before or after."""
     return key.key_id not in claim.keys and abs(key.created_at - claim.at) <= CLAIM_LIFETIME
+
+
+def is_made_by(claim: Claim, key: AgentKey) -> bool:
+    """Whether the run of the claim made the key. One that gave its work back said so; a dead one did not."""
+    return key.key_id in claim.lost or (bool(claim.run) and appeared_inside(claim, key))

@@ -8,7 +8,7 @@ from datetime import datetime
 from reconciler.model.key import AgentKey
 from reconciler.model.mark import format_time
 from reconciler.model.plan import Blocked, Operation
-from reconciler.planning.claims import appeared_inside
+from reconciler.planning.claims import is_made_by
 from reconciler.planning.facts import IN_USE_GUARD, Facts
 from reconciler.planning.key_facts import KeyFacts
 from reconciler.planning.refusal import of_kinds, refuse
@@ -83,7 +83,7 @@ def _key_of(known: KeyFacts | None, operation: Operation) -> AgentKey | None:
 def _is_nobodys(known: KeyFacts, key: AgentKey) -> bool:
     """Whether the key appeared inside a claim and was never used: its plaintext is lost."""
     claim = known.mark.claim
-    return claim is not None and appeared_inside(claim, key) and key.is_unused
+    return claim is not None and is_made_by(claim, key) and key.is_unused
 
 
 def _state_of(key: AgentKey) -> str:

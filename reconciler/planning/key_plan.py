@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reconciler.errors import Refused
 from reconciler.model.agent import LiveAgent
@@ -16,6 +16,8 @@ from reconciler.planning.key_facts import KeyFacts
 from reconciler.planning.operations import mint_operation, operation_for
 from reconciler.planning.rotation import KeyStep, Rotation, rotation_of
 
+# How an operation says that the key it revokes is one that nobody can hold.
+LOST_KEY = "lost_key"
 _KINDS: dict[str, OperationKind] = {
     "deprecate": "deprecate_key",
     "undeprecate": "undeprecate_key",
@@ -95,12 +97,10 @@ def plan_rollback(facts: Facts, agent: DesiredAgent, live: LiveAgent) -> KeyPlan
 
 
 def _previous(known: KeyFacts) -> AgentKey | None:
-    """The newest of the keys that the delivered one replaced."""
-    delivered, retiring = known.delivered, known.mark.retiring
-    if delivered is None:
-        return None
-    older = [key for key in known.others if key.key_id in retiring and key.created_at <= delivered.created_at]
-    return older[-1] if older else None
+    """The key that was delivered before, while it lives."""
+    delivered = known.mark.delivered
+    wanted = delivered.previous if delivered else None
+    return next((key for key in known.others if key.key_id == wanted), None)
 
 
 def _operations(agent: DesiredAgent, live: LiveAgent, rotation: Rotation) -> Iterator[Operation]:
@@ -120,7 +120,11 @@ def _step_operation(
     kind = _KINDS[step.action]
     reason = f"{step.reason}; kept if a sink turns out to hold it" if step.action == "finish" else step.reason
     after = {"deprecate_key": "deprecated", "undeprecate_key": "not deprecated"}.get(kind)
-    return _operation(kind, agent, live, step.key, after=after, reason=reason, depends_on=depends_on)
+    operation = _operation(kind, agent, live, step.key, after=after, reason=reason, depends_on=depends_on)
+    if step.action != "finish":
+        return operation
+    [change] = operation.changes
+    return replace(operation, changes=(replace(change, path=LOST_KEY),))
 
 
 def _operation(

@@ -28,7 +28,7 @@ from typing import Literal
 
 from reconciler.model.key import AgentKey
 from reconciler.model.mark import format_time
-from reconciler.planning.claims import CLAIM_LIFETIME, appeared_inside, is_active
+from reconciler.planning.claims import CLAIM_LIFETIME, is_active, is_made_by
 from reconciler.planning.key_facts import KeyFacts, due_date
 from reconciler.planning.retirement import Obstacle, is_overdue, may_revoke, obstacles
 
@@ -109,8 +109,10 @@ def _is_cut_off(facts: KeyFacts) -> bool:
 def _is_lost(facts: KeyFacts, key: AgentKey) -> bool:
     """Whether the key appeared inside a claim that is over, and nobody can hold it unless a sink does."""
     claim = facts.mark.claim
-    inside = claim is not None and appeared_inside(claim, key)
-    return inside and key.is_unused and facts.sinks_are_readable
+    # Of sinks that the agent has no more, or that cannot be read, nobody finds out what they hold.
+    if claim is None or not facts.sinks_are_readable or set(claim.sinks) - set(facts.sinks):
+        return False
+    return key.is_unused and is_made_by(claim, key)
 
 
 def _due(facts: KeyFacts) -> _Due | None:

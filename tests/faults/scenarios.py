@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reconciler.model.agent import AgentName, NewAgent
+from reconciler.model.key import KeyId
 from reconciler.model.mark import RunId
 from reconciler.model.scopes import Scopes
 from reconciler.planning.request import mark_patch
@@ -95,7 +96,7 @@ def _given_back(fleet: Fleet) -> None:
     live = fleet.agent("a")
     [key] = fleet.live_keys(live.id)
     fleet.api.deprecate_key(live.id, key.key_id)
-    _rewrite_claim(fleet, lambda _run: RunId(""))
+    _rewrite_claim(fleet, lambda _run: RunId(""), lost=(key.key_id,))
 
 
 ROTATING = (
@@ -172,12 +173,12 @@ def run_of_dead_process(run: RunId) -> RunId:
     return RunId(f"{machine}-{_NO_PROCESS}-{started}-{tail}")
 
 
-def _rewrite_claim(fleet: Fleet, change: Callable[[RunId], RunId]) -> None:
+def _rewrite_claim(fleet: Fleet, change: Callable[[RunId], RunId], *, lost: tuple[KeyId, ...] = ()) -> None:
     live = fleet.agent("a")
     assert live.mark is not None
     if live.mark.claim is None:
         return
-    claim = replace(live.mark.claim, run=change(live.mark.claim.run))
+    claim = replace(live.mark.claim, run=change(live.mark.claim.run), lost=lost)
     patch = mark_patch(live, replace(live.mark, claim=claim))
     fleet.api.update_agent(live.id, patch, expected_version=live.version)
 

@@ -96,6 +96,7 @@ def _broken_by(script: Script, fleet: Fleet) -> list[str]:
     """What is wrong at once after a run with the faults of the script, and after undisturbed ones."""
     scenario = SCENARIOS[script.scenario]
     scenario.begin(fleet)
+    fleet.keys_may_come_late = script.is_late
     for hit in script.hits:
         fleet.server.faults.arm(hit.fault())
     exit_code = _disturbed_run(fleet, scenario, hasty=script.is_late)

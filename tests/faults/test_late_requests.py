@@ -41,4 +41,5 @@ def _broken_by_late(fleet: Fleet, name: str, nth: int, *, for_good: bool) -> lis
         road.nth, road.for_good = nth, for_good
         fleet.apply_once(allow=scenario.allow, api=road)
         road.arrive()
+        fleet.keys_may_come_late = True
     return fleet.made_good(allow=scenario.allow)

@@ -157,9 +157,16 @@ def owned(
     return live(name, mark=mark, scopes=scopes, version=version, last_used_at=last_used_at)
 
 
-def claim_of(run: str = "run-1", *, age: timedelta = timedelta(), keys: Iterable[str] = ()) -> Claim:
+def claim_of(
+    run: str = "run-1",
+    *,
+    age: timedelta = timedelta(),
+    keys: Iterable[str] = (),
+    sinks: tuple[str, ...] = (),
+    lost: Iterable[str] = (),
+) -> Claim:
     """A claim that was made ``age`` before ``NOW``."""
-    return Claim(RunId(run), NOW - age, tuple(KeyId(key) for key in keys))
+    return Claim(RunId(run), NOW - age, tuple(map(KeyId, keys)), sinks, tuple(map(KeyId, lost)))
 
 
 def delivery_of(key_id: str = "k-1", *, sinks: tuple[str, ...] = ("vault",)) -> Delivered:
@@ -207,9 +214,11 @@ def delivered_ago(
     age: timedelta = timedelta(days=1),
     sinks: tuple[str, ...] = ("vault",),
     made: timedelta | None = None,
+    previous: str | None = None,
 ) -> Delivered:
-    """The record of a delivery ``age`` before ``NOW``, of a key made ``made`` before it."""
-    return Delivered(KeyId(key_id), NOW - age, sinks, None if made is None else NOW - made)
+    """The record of a delivery ``age`` before ``NOW``, of a key made ``made`` before ``NOW``."""
+    made_at = None if made is None else NOW - made
+    return Delivered(KeyId(key_id), NOW - age, sinks, made_at, None if previous is None else KeyId(previous))
 
 
 def sink(name: str = "vault", type: str = "file", **settings: str) -> SinkRef:
