@@ -110,6 +110,10 @@ class SinkError(AlterSyncError):
     code = "sink_failed"
 
 
+# Of a sink that keeps no earlier version, or another one than it should: trying again cannot help.
+NO_WAY_BACK = "no_earlier_version"
+
+
 class Interrupted(AlterSyncError):
     """The user or the system asked the process to stop."""
 

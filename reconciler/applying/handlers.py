@@ -9,7 +9,13 @@ from math import ceil
 
 from reconciler.applying.context import RunContext
 from reconciler.applying.delivery import probe_sinks
-from reconciler.applying.key_work import KEY_KINDS, claim_keys, deliver_first_key, work_on_keys
+from reconciler.applying.key_work import (
+    KEY_KINDS,
+    check_before_claim,
+    claim_keys,
+    deliver_first_key,
+    work_on_keys,
+)
 from reconciler.applying.ledger import Ledger, failure_of
 from reconciler.applying.marking import read_unmoved, send_patch
 from reconciler.errors import (
@@ -29,6 +35,8 @@ from reconciler.planning.facts import Facts
 from reconciler.planning.guards import refusals
 from reconciler.planning.request import mark_patch, new_agent, patch_request, policy_note, unmet
 
+# alter-sdk 0.29: grace_seconds is 0 to 604,800.
+_MAX_GRACE_SECONDS = 604_800
 # Not the name of any sink.
 _SINK_OF_OTHERS = ""
 # Guards that judge by what moves without a new version; they are asked once more before a revocation.
@@ -83,6 +91,7 @@ def _change(context: RunContext, ledger: Ledger) -> None:
         with ledger.step(patched or key_work, completes=bool(patched)):
             live = read_unmoved(context, first.agent_id, first.version)
             found = context.api.list_keys(live.id) if key_work else ()
+            check_before_claim(context, ledger, agent, live, keys=found)
             claim = claim_keys(context, agent, live, found) if key_work else _claim_after(live, patched)
             live = _patch(context, agent, live, patched, claim=claim)
         if key_work:
@@ -125,9 +134,9 @@ def _patch(
 ) -> LiveAgent:
     request = patch_request(context.desired, agent, live, operations, claim=claim)
     body, grace_seconds = request.body, request.grace_seconds
-    if claim and claim.run == context.run and body.scopes is None:
-        # Only together with scopes is a stale version certain to be refused, and of two runs that claim an
-        # agent only one may go on. What is on its way out goes when it would have gone.
+    if agent.deliver_to and body.scopes is None:
+        # Only together with scopes is a stale version certain to be refused: of two runs that claim an agent
+        # only one may go on, and none may put back an older mark. What is on its way out goes as it would.
         body = replace(body, scopes=live.target_scopes)
         grace_seconds = _seconds_left(live, context.clock.now())
     answer = send_patch(context, live, body, grace_seconds=grace_seconds)
@@ -138,7 +147,7 @@ def _seconds_left(live: LiveAgent, now: datetime) -> int | None:
     """How long scopes that are on their way out still work; ``None`` when there are none."""
     if live.scopes_pending is None or live.scopes_applies_at is None:
         return None
-    return max(1, ceil((live.scopes_applies_at - now).total_seconds()))
+    return min(_MAX_GRACE_SECONDS, max(1, ceil((live.scopes_applies_at - now).total_seconds())))
 
 
 def _note_policy(context: RunContext, agent: DesiredAgent, live: LiveAgent) -> LiveAgent:

@@ -68,12 +68,13 @@ def check_sinks(
         if reading is not None and is_of(reading, leaving):
             raise Refused(
                 f"sink {sink.name!r} holds key {leaving.key_id}, which is on its way out",
-                hint="give all its sinks one key with `rotate --again`",
+                hint=f"give all its sinks one key with `rotate --again {live.name}`, or finish a rollback "
+                f"that was cut off with `rotate --rollback {live.name}`",
             )
         if reading is None or delivered is None or not is_of(reading, delivered):
             raise Refused(
                 f"sink {sink.name!r} does not hold the delivered key of agent {live.name!r} any more",
-                hint="give it a new one with `rotate --again`",
+                hint=f"give it a new one with `rotate --again {live.name}`",
             )
 
 

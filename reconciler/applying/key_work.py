@@ -16,7 +16,7 @@ from reconciler.applying.ledger import Ledger
 from reconciler.applying.marking import drop_claim, give_back, older_keys
 from reconciler.applying.minting import may_have_arrived
 from reconciler.applying.rollback import roll_back
-from reconciler.errors import AlterSyncError, ApiError, Conflict, LastActiveKey, Refused, SinkError
+from reconciler.errors import AlterSyncError, Conflict, LastActiveKey, Refused, SinkError
 from reconciler.model.agent import LiveAgent
 from reconciler.model.desired import DesiredAgent
 from reconciler.model.key import AgentKey, KeyId, MintedKey
@@ -43,6 +43,19 @@ def claim_keys(context: RunContext, agent: DesiredAgent, live: LiveAgent, keys: 
         # The list may be an old one; what the mark knows was there before, too.
         known |= {*mark.retiring, *([mark.delivered.key_id] if mark.delivered else ())}
     return Claim(context.run, context.clock.now(), tuple(sorted(known)), agent.deliver_to)
+
+
+def check_before_claim(
+    context: RunContext, ledger: Ledger, agent: DesiredAgent, live: LiveAgent, *, keys: Sequence[AgentKey]
+) -> None:
+    """Refuses, while nothing is changed yet, to take keys out of service that a sink hands out."""
+    if ledger.of("mint_key") or _is_rollback(ledger, live):
+        return
+    for operation in ledger.of("deprecate_key", "revoke_key"):
+        leaving = None if _is_lost(operation) else _live_key(keys, operation)
+        if leaving is not None:
+            with ledger.step((operation,), completes=False):
+                check_sinks(context, agent, live, keys, leaving=leaving)
 
 
 def deliver_first_key(
@@ -105,12 +118,10 @@ def _retire(
             undeprecate(context, live, operation.named_key())
     for operation in ledger.of("deprecate_key"):
         with ledger.step((operation,)):
-            if leaving := _live_key(keys, operation):
-                check_sinks(context, agent, live, keys, leaving=leaving)
             ledger.note(_deprecate(context, live, operation, held=held))
     others = older_keys(live, keys, held=held)
     for operation in ledger.of("revoke_key"):
-        if any(change.path == LOST_KEY for change in operation.changes):
+        if _is_lost(operation):
             found = found_in_sinks(context, agent, live, keys)
             _revoke_lost(context, ledger, live, (operation,), held=found.held)
         else:
@@ -205,14 +216,18 @@ def _ended_on_failure(context: RunContext, live: LiveAgent) -> Iterator[None]:
             claim = current.mark.claim if current.mark else None
             keys = context.api.list_keys(live.id)
             is_left = any(key.is_live and claim and key.key_id not in claim.keys for key in keys)
-            is_open = isinstance(error, ApiError) and may_have_arrived(error)
-            (give_back if is_left or is_open else drop_claim)(context, current)
+            (give_back if is_left or may_have_arrived(error) else drop_claim)(context, current)
         raise
 
 
 def _is_rollback(ledger: Ledger, live: LiveAgent) -> bool:
     """Whether another key than the delivered one is to come back."""
     return any(operation.key_id != _recorded(live) for operation in ledger.of("undeprecate_key"))
+
+
+def _is_lost(operation: Operation) -> bool:
+    """Whether the operation revokes a key that nobody can hold."""
+    return any(change.path == LOST_KEY for change in operation.changes)
 
 
 def _live_key(keys: Sequence[AgentKey], operation: Operation) -> AgentKey | None:

@@ -9,7 +9,7 @@ from datetime import datetime
 from reconciler.applying.context import RunContext
 from reconciler.applying.key_calls import revoke
 from reconciler.applying.marking import check_claim
-from reconciler.errors import ApiError, BadAnswer, LastActiveKey, RateLimited, ServerFault, Unreachable
+from reconciler.errors import AlterSyncError, BadAnswer, LastActiveKey, RateLimited, ServerFault, Unreachable
 from reconciler.model.agent import LiveAgent
 from reconciler.model.key import AgentKey, KeyId, MintedKey
 from reconciler.planning.claims import appeared_inside
@@ -68,8 +68,10 @@ def _is_lost(live: LiveAgent, key: AgentKey, seen: Collection[KeyId]) -> bool:
     return key.is_live and key.key_id not in seen and is_ours and key.is_unused
 
 
-def may_have_arrived(error: ApiError) -> bool:
+def may_have_arrived(error: AlterSyncError) -> bool:
     """Whether the server may carry out, or may have carried out, the request that this came of."""
+    if not isinstance(error, _OUTCOME_UNKNOWN):
+        return False
     return not isinstance(error, RateLimited) and not (isinstance(error, Unreachable) and not error.sent)
 
 

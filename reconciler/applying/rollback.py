@@ -9,7 +9,7 @@ from reconciler.applying.holding import is_of
 from reconciler.applying.key_calls import deprecate, undeprecate
 from reconciler.applying.ledger import Ledger
 from reconciler.applying.marking import older_keys, record_delivery
-from reconciler.errors import Conflict, SinkError
+from reconciler.errors import NO_WAY_BACK, Conflict, SinkError
 from reconciler.model.agent import LiveAgent
 from reconciler.model.desired import DesiredAgent
 from reconciler.model.key import AgentKey
@@ -28,15 +28,20 @@ def roll_back(
             raise Conflict(f"key {wanted} of agent {live.name!r} was revoked meanwhile", status=409)
         undeprecate(context, live, wanted)
         left = [sink.name for sink in context.sinks_of(agent) if not _restored(sink, agent, previous)]
+        named = ", ".join(left)
         if len(left) == len(agent.deliver_to):
             raise SinkError(
-                f"no sink of agent {live.name!r} keeps an earlier version: {', '.join(left)} goes on handing "
-                f"out the newer key, and key {wanted} works as well",
-                hint="go forward instead, with a new key: `rotate --again`",
+                f"no sink of agent {live.name!r} keeps an earlier version ({named}): they hold the newer "
+                f"key, and key {wanted} works as well",
+                code=NO_WAY_BACK,
+                hint=f"go forward instead, with a new key: `rotate --again {live.name}`",
             )
-        missing = f"; {', '.join(left)} keeps no earlier version and has the newer one" if left else ""
+        missing = (
+            f"; not in {named}: no earlier version is kept there, the newer key lives on" if left else ""
+        )
         ledger.note(f"key {wanted} is back{missing}")
-        delivered = Delivered(wanted, context.clock.now(), agent.deliver_to, previous.created_at)
+        now = context.clock.now()
+        delivered = Delivered(wanted, now, agent.deliver_to, previous.created_at, left=tuple(left))
         live = record_delivery(context, live, delivered, retiring=older_keys(live, keys, held=wanted))
     for operation in ledger.of("deprecate_key"):
         with ledger.step((operation,)):
@@ -51,6 +56,7 @@ def _restored(sink: SecretSink, agent: DesiredAgent, previous: AgentKey) -> bool
     if reading is not None and not is_of(reading, previous):
         raise SinkError(
             f"the earlier version in sink {sink.name!r} is not key {previous.key_id}",
-            hint="go forward instead, with a new key: `rotate --again`",
+            code=NO_WAY_BACK,
+            hint=f"go forward instead, with a new key: `rotate --again {agent.name}`",
         )
     return True

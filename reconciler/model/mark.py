@@ -20,7 +20,8 @@ class Delivered:
     """The key that the sinks hold: which, since when, where (names of sinks).
 
     ``made_at`` is how old the key is at least; a rollback delivers one that is older than its delivery.
-    ``previous`` is the key that was delivered before it, and that a rollback brings back.
+    ``previous`` is the key that was delivered before it, and that a rollback brings back; ``left`` are sinks
+    that a rollback could not bring back, and that may hold a newer key.
     """
 
     key_id: KeyId
@@ -28,6 +29,7 @@ class Delivered:
     sinks: tuple[str, ...]
     made_at: datetime | None = None
     previous: KeyId | None = None
+    left: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,8 @@ class Mark:
                 document["delivered"]["made_at"] = format_time(self.delivered.made_at)
             if self.delivered.previous is not None:
                 document["delivered"]["previous"] = self.delivered.previous
+            if self.delivered.left:
+                document["delivered"]["left"] = list(self.delivered.left)
         if self.claim is not None:
             document["claim"] = {
                 "run": self.claim.run,
@@ -129,7 +133,12 @@ def _delivered(value: Json) -> Delivered | None:
     at, sinks = _time_or_epoch(value.get("at")), _texts(value.get("sinks"))
     previous = value.get("previous")
     return Delivered(
-        KeyId(value["key_id"]), at, sinks, made_at, KeyId(previous) if isinstance(previous, str) else None
+        key_id=KeyId(value["key_id"]),
+        at=at,
+        sinks=sinks,
+        made_at=made_at,
+        previous=KeyId(previous) if isinstance(previous, str) else None,
+        left=_texts(value.get("left")),
     )
 
 

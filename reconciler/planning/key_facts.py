@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 from reconciler.model.agent import AgentName
@@ -44,10 +44,11 @@ class KeyFacts:
 
     @property
     def others(self) -> tuple[AgentKey, ...]:
-        """The other live keys, oldest first."""
+        """The other live keys, oldest first, each once however often it is listed."""
         delivered = self.delivered
-        found = (key for key in self.keys if key.is_live and key is not delivered)
-        return tuple(sorted(found, key=lambda key: (key.created_at, key.key_id)))
+        found = {key.key_id: key for key in self.keys if key.is_live}
+        others = (key for key in found.values() if delivered is None or key.key_id != delivered.key_id)
+        return tuple(sorted(others, key=lambda key: (key.created_at, key.key_id)))
 
 
 def due_date(facts: KeyFacts) -> datetime | None:
@@ -58,7 +59,15 @@ def due_date(facts: KeyFacts) -> datetime | None:
     delivered, max_age = facts.delivered, facts.policy.max_age
     if delivered is None or max_age is None:
         return None
-    return min(delivered.created_at, facts.now) + spread(max_age, facts.agent)
+    return later(min(delivered.created_at, facts.now), spread(max_age, facts.agent))
+
+
+def later(moment: datetime, delta: timedelta) -> datetime:
+    """So much later, or the end of all time: a server may show any time."""
+    try:
+        return moment + delta
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC)
 
 
 def spread(max_age: timedelta, agent: AgentName) -> timedelta:
@@ -74,7 +83,7 @@ def may_need_work(agent: DesiredAgent, mark: Mark, now: datetime) -> bool:
     if not agent.deliver_to:
         return False
     delivered, policy = mark.delivered, agent.rotation or RotationPolicy()
-    if delivered is None or set(agent.deliver_to) - set(delivered.sinks):
+    if delivered is None or delivered.left or set(agent.deliver_to) - set(delivered.sinks):
         return True
     made_at, before, max_age = delivered.made_at or delivered.at, policy.rotate_keys_before, policy.max_age
     if before is not None and made_at < before <= now:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from reconciler.model.key import AgentKey
+from reconciler.model.key import AgentKey, KeyId
 from reconciler.model.mark import format_time
 from reconciler.model.plan import Blocked, Operation
-from reconciler.planning.claims import is_made_by
 from reconciler.planning.facts import IN_USE_GUARD, Facts
 from reconciler.planning.key_facts import KeyFacts
 from reconciler.planning.refusal import of_kinds, refuse
-from reconciler.planning.retirement import may_revoke, obstacles
+from reconciler.planning.retirement import is_lost, may_revoke, obstacles
 
 
 def last_active_key(facts: Facts, operations: Sequence[Operation]) -> Iterator[Blocked]:
@@ -29,7 +28,7 @@ def key_in_use(facts: Facts, operations: Sequence[Operation]) -> Iterator[Blocke
     for operation in of_kinds(operations, "revoke_key"):
         known = facts.key_facts(operation.agent)
         key = _key_of(known, operation)
-        if known is None or key is None or _is_nobodys(known, key) or may_revoke(known, key):
+        if known is None or key is None or is_lost(known, key) or may_revoke(known, key):
             continue
         reasons = "; ".join(obstacle.reason for obstacle in obstacles(known, key))
         yield refuse(IN_USE_GUARD, operation, f"key {key.key_id} {reasons}")
@@ -42,9 +41,12 @@ def key_cap(facts: Facts, operations: Sequence[Operation]) -> Iterator[Blocked]:
         going = {op.key_id for op in of_kinds(operations, "revoke_key") if op.agent == operation.agent}
         keys = [key for key in known.keys if key.is_live and key.key_id not in going] if known else []
         cap = facts.desired.guards.key_cap
-        if len(keys) >= cap:
-            holders = ", ".join(f"{key.key_id} ({_state_of(key)})" for key in keys)
-            reason = f"{len(keys)} of {cap} keys are live (guards.key_cap); the room is held by {holders}"
+        unlisted = _unlisted(known) if known else []
+        if len(keys) + len(unlisted) >= cap:
+            shown = [f"{key.key_id} ({_state_of(key)})" for key in keys]
+            holders = ", ".join([*shown, *(f"{key_id} (not listed)" for key_id in unlisted)])
+            count = len(keys) + len(unlisted)
+            reason = f"{count} of {cap} keys are live (guards.key_cap); the room is held by {holders}"
             yield refuse("key-cap", operation, reason)
 
 
@@ -80,10 +82,10 @@ def _key_of(known: KeyFacts | None, operation: Operation) -> AgentKey | None:
     return next((key for key in keys if key.key_id == operation.key_id and key.is_live), None)
 
 
-def _is_nobodys(known: KeyFacts, key: AgentKey) -> bool:
-    """Whether the key appeared inside a claim and was never used: its plaintext is lost."""
-    claim = known.mark.claim
-    return claim is not None and is_made_by(claim, key) and key.is_unused
+def _unlisted(known: KeyFacts) -> list[KeyId]:
+    """The keys that the mark knows and the list does not show: it may be an old one, or cut short."""
+    recorded = {*known.mark.retiring, *([known.mark.delivered.key_id] if known.mark.delivered else ())}
+    return sorted(recorded - {key.key_id for key in known.keys})
 
 
 def _state_of(key: AgentKey) -> str:

@@ -67,7 +67,7 @@ def plan_rollback(facts: Facts, agent: DesiredAgent, live: LiveAgent) -> KeyPlan
     if newer is None or previous is None:
         raise Refused(
             f"agent {agent.name!r} has no live key from before its delivered one to go back to",
-            hint="go forward instead, with a new key: `rotate --again`",
+            hint=f"go forward instead, with a new key: `rotate --again {agent.name}`",
         )
     before = known.policy.rotate_keys_before
     if before is not None and previous.created_at < before <= facts.now:

@@ -22,15 +22,16 @@ lives. ``on_overdue: revoke`` spares the proof of use and nothing else.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from reconciler.model.key import AgentKey
 from reconciler.model.mark import format_time
-from reconciler.planning.claims import CLAIM_LIFETIME, is_active, is_made_by
+from reconciler.planning.claims import CLAIM_LIFETIME, is_active
+from reconciler.planning.due import Due, unseen, why_due
 from reconciler.planning.key_facts import KeyFacts, due_date
-from reconciler.planning.retirement import Obstacle, is_overdue, may_revoke, obstacles
+from reconciler.planning.retirement import Obstacle, is_lost, is_overdue, may_revoke, obstacles
 
 Stage = Literal["undelivered", "claimed", "due", "steady", "orphaned", "observing", "retiring", "overdue"]
 # ``finish`` is to be retired at once when the delivery that it belongs to is finished: see ``KeyStep``.
@@ -64,13 +65,6 @@ class Rotation:
     steps: tuple[KeyStep, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Due:
-    reason: str
-    # Whether older keys that are still observed do not hold it back.
-    is_urgent: bool = field(default=True, kw_only=True)
-
-
 def rotation_of(facts: KeyFacts) -> Rotation:
     """The stage of one agent's keys and what to do next: one stage at most."""
     claim = facts.mark.claim
@@ -80,16 +74,18 @@ def rotation_of(facts: KeyFacts) -> Rotation:
     if not facts.sinks:
         reason = "no sink is declared for it (deliver_to), so its keys are not rotated"
         return Rotation("undelivered", reason, steps=_all(facts, "keep", reason))
+    if (reason := unseen(facts)) and not facts.is_again:
+        return Rotation("due", reason, steps=_all(facts, "wait", reason))
     if _is_cut_off(facts):
         run = claim.run if claim and claim.run else "(given back)"
         reason = f"run {run} was cut off before it recorded a delivered key"
-        return _minting(facts, _Due(reason))
-    due = _due(facts)
+        return _minting(facts, Due(reason))
+    due = why_due(facts)
     if facts.is_suspended:
         reason = "the agent is suspended: its keys wait until it is active again"
         stage: Stage = "due" if due else "observing" if facts.others else "steady"
         return Rotation(stage, reason, steps=_all(facts, "wait", reason))
-    if due and (due.is_urgent or not _is_overlapping(facts)):
+    if due and (due.is_urgent or not _holds_back(facts)):
         return _minting(facts, due)
     return _retirement(facts, due)
 
@@ -106,45 +102,24 @@ def _is_cut_off(facts: KeyFacts) -> bool:
     return not is_recorded and any(key.key_id not in claim.keys for key in facts.others)
 
 
-def _is_lost(facts: KeyFacts, key: AgentKey) -> bool:
-    """Whether the key appeared inside a claim that is over, and nobody can hold it unless a sink does."""
-    claim = facts.mark.claim
-    # Of sinks that the agent has no more, or that cannot be read, nobody finds out what they hold.
-    if claim is None or not facts.sinks_are_readable or set(claim.sinks) - set(facts.sinks):
-        return False
-    return key.is_unused and is_made_by(claim, key)
+def _holds_back(facts: KeyFacts) -> bool:
+    """Whether the rotation before still holds the next one back: it would only pile up keys.
 
-
-def _due(facts: KeyFacts) -> _Due | None:
-    delivered, recorded = facts.delivered, facts.mark.delivered
-    if delivered is None or recorded is None:
-        return _Due(f"the delivered key {recorded.key_id} is revoked" if recorded else "no key is delivered")
-    before = facts.policy.rotate_keys_before
-    if before is not None and delivered.created_at < before <= facts.now:
-        return _Due(f"key {delivered.key_id} is from before {format_time(before)} (rotate_keys_before)")
-    if missing := [name for name in facts.sinks if name not in recorded.sinks]:
-        return _Due(f"nothing is delivered to {', '.join(missing)} yet")
+    One that was asked for waits for a rotation that is being observed, and for nothing else.
+    """
     if facts.is_requested:
-        return _Due("asked for by name", is_urgent=facts.is_again)
-    date = due_date(facts)
-    if date is not None and facts.now >= date:
-        age = f"is of {format_time(delivered.created_at)} and was due at {format_time(date)}"
-        return _Due(f"key {delivered.key_id} {age} (max_age)", is_urgent=False)
-    return None
-
-
-def _is_overlapping(facts: KeyFacts) -> bool:
-    """Whether the rotation before still holds the next one back: it would only pile up keys."""
+        observed = (key for key in facts.others if key.key_id in facts.mark.retiring)
+        return any(obstacles(facts, key) and not is_overdue(facts, key) for key in observed)
     blocks = facts.policy.on_overdue == "block"
     return any(blocks or not is_overdue(facts, key) for key in facts.others)
 
 
-def _minting(facts: KeyFacts, due: _Due) -> Rotation:
+def _minting(facts: KeyFacts, due: Due) -> Rotation:
     """A new key comes; each of the others is deprecated, or retired at once if its delivery was cut off."""
     steps = []
     delivered = facts.delivered
     for key in (*filter(None, (delivered,)), *facts.others):
-        if key is not delivered and _is_lost(facts, key):
+        if key is not delivered and is_lost(facts, key):
             steps.append(KeyStep(key, "finish", _LOST))
         elif key.deprecated_at is None:
             steps.append(KeyStep(key, "deprecate", "a newer key takes its place"))
@@ -153,7 +128,7 @@ def _minting(facts: KeyFacts, due: _Due) -> Rotation:
     return Rotation("due", due.reason, mints=True, steps=tuple(steps))
 
 
-def _retirement(facts: KeyFacts, due: _Due | None) -> Rotation:
+def _retirement(facts: KeyFacts, due: Due | None) -> Rotation:
     """Nothing is minted: the older keys go on their way, one revocation at most."""
     delivered, recorded = facts.delivered, facts.mark.delivered
     if delivered is None or recorded is None:  # pragma: no cover - is due, and urgent
@@ -163,7 +138,7 @@ def _retirement(facts: KeyFacts, due: _Due | None) -> Rotation:
     others = [_other(facts, key) for key in facts.others]
     revoked = _first_to_revoke(facts, others)
     # One revocation in a run: what it does to consumers shows before the next.
-    others = [_later(step) if step.action == "revoke" and step is not revoked else step for step in others]
+    others = [_later(facts, step) if step is not revoked else step for step in others]
     steps = (first, *others)
     if revoked and (facts.is_hurried or may_revoke(facts, revoked.key)):
         return Rotation("retiring", revoked.reason, steps=steps)
@@ -182,7 +157,7 @@ def _retirement(facts: KeyFacts, due: _Due | None) -> Rotation:
     return Rotation(
         stage,
         reasons + held_back,
-        max(filter(None, dates), default=None) if all(dates) else None,
+        max(filter(None, dates)) if all(dates) else None,
         steps=steps,
     )
 
@@ -195,7 +170,7 @@ def _first_to_revoke(facts: KeyFacts, others: Sequence[KeyStep]) -> KeyStep | No
 
 def _other(facts: KeyFacts, key: AgentKey) -> KeyStep:
     known = key.key_id in facts.mark.retiring
-    if _is_lost(facts, key):
+    if is_lost(facts, key):
         return KeyStep(key, "finish", _LOST)
     whose = "was replaced" if known else "is in no sink and not in the mark: minted outside, or lost"
     if key.deprecated_at is None:
@@ -207,7 +182,7 @@ def _other(facts: KeyFacts, key: AgentKey) -> KeyStep:
         )
     reason = "; ".join(obstacle.reason for obstacle in found)
     dates = [obstacle.until for obstacle in found]
-    until = max(filter(None, dates), default=None) if all(dates) else None
+    until = max(filter(None, dates)) if all(dates) else None
     if is_overdue(facts, key):
         reason = f"is overdue: {reason}"
         if facts.policy.on_overdue != "warn":
@@ -224,8 +199,12 @@ def _leave(facts: KeyFacts, found: Sequence[Obstacle]) -> str:
     return f"{because}, although it {'; '.join(obstacle.reason for obstacle in found)}"
 
 
-def _later(step: KeyStep) -> KeyStep:
-    return KeyStep(step.key, "wait", "is revoked in a later run: one at a time")
+def _later(facts: KeyFacts, step: KeyStep) -> KeyStep:
+    if step.action != "revoke":
+        return step
+    is_free = facts.is_hurried or may_revoke(facts, step.key)
+    reason = "is revoked in a later run: one at a time" if is_free else step.reason
+    return KeyStep(step.key, "wait", reason, step.until)
 
 
 def _all(facts: KeyFacts, action: Action, reason: str) -> tuple[KeyStep, ...]:

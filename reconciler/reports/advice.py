@@ -58,6 +58,8 @@ def next_step(plan: Plan, command: str) -> str:
         return f"Run `{command}` to carry this out{rest} Its key needs {needed}."
     if plan.blocked:
         return "Nothing can be carried out: everything that differs is blocked, see above."
+    if any(entry.stage == "overdue" for entry in plan.waiting):
+        return "Nothing to do now, but keys are overdue: somebody has to look after what they wait for."
     if plan.waiting:
         return "Nothing to do now: what is not in sync needs time. Plan again later."
     return "Nothing to do: live agents match the configuration."

@@ -147,6 +147,9 @@ def test_a_key_that_was_used_a_moment_ago_is_given_its_quiet_time(workplace: Pat
     assert "quiet until" in plan()["waiting"][0]["reason"]
     advance("47h")
     assert apply() == []
+    # A use shows up to an hour late.
+    advance("1h")
+    assert apply() == []
     advance("1h")
     assert apply() == [("revoke_key", "alpha")]
     assert not is_usable(old)

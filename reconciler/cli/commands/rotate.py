@@ -18,7 +18,7 @@ from reconciler.cli.interrupts import StopRequest
 from reconciler.cli.selection import declared_names, parse_allowances
 from reconciler.cli.source import Source
 from reconciler.cli.wiring import open_session, plan_session
-from reconciler.errors import ExitCode, UsageError
+from reconciler.errors import NO_WAY_BACK, ExitCode, UsageError
 from reconciler.reports import advice
 
 if TYPE_CHECKING:
@@ -70,6 +70,9 @@ class Request:
 
     def resume(self, outcome: Outcome) -> str:
         """What goes on: the agents that have no new key yet, or apply for what is left of the others."""
+        failures = [one.failure for one in outcome.operations if one.failure]
+        if any(failure.code == NO_WAY_BACK for failure in failures):
+            return ""  # what the failure advises is the other direction
         kinds = {"undeprecate_key"} if self.is_rollback else {"mint_key"}
         left = {one.agent for one in outcome.operations if one.kind in kinds and one.status != "done"}
         command = self.command(sorted(left)) if left else self.source.apply_command()

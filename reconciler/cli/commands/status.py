@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from reconciler.model.agent import AgentName, LiveAgent
     from reconciler.planning.facts import Facts
+    from reconciler.planning.rotation import Rotation
     from reconciler.reports.view import StatusRow
 
 EPILOG = """\b
@@ -103,7 +104,7 @@ def _live_row(facts: Facts, live: LiveAgent) -> StatusRow:
         delivered=mark.delivered if mark else None,
         last_used_at=live.last_used_at,
         owner=mark.owner if mark else "",
-        note="" if rotation else _note(live),
+        note=_asleep(facts, live, rotation) if rotation else _note(live),
         rotation=rotation,
         due_at=due_date(known) if known else None,
         read_at=facts.now,
@@ -124,6 +125,17 @@ def _missing_row(session: Session, name: AgentName) -> StatusRow:
         scopes=len(agent.scopes),
         note="declared, not live: apply creates it",
     )
+
+
+def _asleep(facts: Facts, live: LiveAgent, rotation: Rotation) -> str:
+    """Says of an agent that is not in order that apply will not look, because its mark says that it is."""
+    from reconciler.planning.key_facts import may_need_work
+
+    if rotation.stage in {"steady", "undelivered"} or live.mark is None:
+        return ""
+    if may_need_work(facts.desired.agents[live.name], live.mark, facts.now):
+        return ""
+    return f"apply looks at these keys when asked: rotate {live.name}"
 
 
 def _note(live: LiveAgent) -> str:

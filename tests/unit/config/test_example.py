@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from reconciler.config.loader import catalogue_findings, load
+from reconciler.model.desired import RotationPolicy
 from reconciler.sandbox.catalog import provider_catalog
+from reconciler.sinks.registry import AVAILABLE_TYPES
 from tests.unit.config.documents import HEAD, NOW, loaded
 
 ROOT = Path(__file__).parents[3]
@@ -34,12 +36,52 @@ def test_the_example_has_no_finding_at_all() -> None:
     assert (found.desired.owner, found.desired.app.name) == ("payments/agents", "payments-prod")
 
 
-def test_the_example_asks_only_for_what_the_catalogue_has() -> None:
+@pytest.mark.parametrize("name", ["agents.yaml", "rotation.yaml"])
+def test_an_example_asks_only_for_what_the_catalogue_has(name: str) -> None:
     providers = provider_catalog()["providers"]
     catalogue = {name: frozenset(entry["available_scopes"]) for name, entry in providers.items()}
-    desired = load([ROOT / "examples" / "agents.yaml"], now=NOW).desired
+    desired = load([ROOT / "examples" / name], now=NOW).desired
     assert desired is not None
     assert catalogue_findings(desired, catalogue) == ()
+
+
+def test_the_example_of_rotation_has_no_finding_and_means_what_its_comments_say() -> None:
+    found = load([ROOT / "examples" / "rotation.yaml"], now=NOW)
+    assert found.diagnostics == ()
+    desired = found.desired
+    assert desired is not None
+    policies = {name: agent.rotation for name, agent in desired.agents.items()}
+    day = timedelta(days=1)
+    assert policies == {
+        "nightly-sync": RotationPolicy(
+            max_age=90 * day, min_overlap=day, quiet_for=day, max_overlap=14 * day
+        ),
+        "release-notes": RotationPolicy(max_age=30 * day, max_overlap=7 * day, on_overdue="block"),
+        "support-assistant": RotationPolicy(max_age=60 * day),
+        "month-end-report": RotationPolicy(
+            max_age=180 * day, min_overlap=32 * day, quiet_for=32 * day, max_overlap=70 * day
+        ),
+    }
+    assert (desired.guards.max_rotations_per_run, desired.guards.key_cap) == (20, 4)
+
+
+def test_the_example_of_rotation_shows_every_type_of_sink() -> None:
+    desired = load([ROOT / "examples" / "rotation.yaml"], now=NOW).desired
+    assert desired is not None
+    assert {sink.type for sink in desired.sinks.values()} == set(AVAILABLE_TYPES)
+    assert {name for agent in desired.agents.values() for name in agent.deliver_to} == {"env-files"}
+
+
+def test_the_example_of_rotation_can_say_after_a_leak_which_keys_must_go(tmp_path: Path) -> None:
+    text = (ROOT / "examples" / "rotation.yaml").read_text(encoding="utf-8")
+    edited = tmp_path / "rotation.yaml"
+    edited.write_text(text.replace("# rotate_keys_before:", "rotate_keys_before:"), encoding="utf-8")
+    found = load([edited], now=NOW)
+    assert found.diagnostics == ()
+    assert found.desired is not None
+    policies = {name: agent.rotation for name, agent in found.desired.agents.items()}
+    concerned = {name for name, policy in policies.items() if policy and policy.rotate_keys_before}
+    assert concerned == {"nightly-sync", "support-assistant"}
 
 
 def test_everything_wrong_is_reported_at_once_in_these_words(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from reconciler.model.agent import LiveAgent
-from reconciler.model.desired import CountLimit, Desired, FreezeWindow, GuardSettings
+from reconciler.model.desired import CountLimit, Desired, FreezeWindow, GuardSettings, RotationPolicy
 from reconciler.model.diagnostic import Position
-from tests.support.builders import NOW, configuration, declared, live, mark_of, owned
+from reconciler.model.key import AgentKey
+from tests.support.builders import (
+    NOW,
+    aged_key,
+    configuration,
+    declared,
+    delivered_ago,
+    live,
+    mark_of,
+    owned,
+    sink,
+)
 
 ROOMY = CountLimit(1_000, 100)
 # The guards that count would interfere with those that do not.
 UNCOUNTED = GuardSettings(max_revocations=ROOMY, max_changes=ROOMY, max_scope_removals=ROOMY)
 SECOND = timedelta(seconds=1)
+HOUR = timedelta(hours=1)
+DAY = timedelta(hours=24)
+
+Keys = Mapping[str, Iterable[AgentKey]]
 
 
 @dataclass(frozen=True)
@@ -25,8 +41,10 @@ class Scenario:
     agents: tuple[LiveAgent, ...]
     refused: frozenset[str]
     below: tuple[Desired, tuple[LiveAgent, ...]]
-    allow: tuple[str, ...] = ()
     per_agent: bool = True
+    # The keys that were read, by name of agent: for what is refused, and below.
+    keys: Keys = field(default_factory=dict)
+    keys_below: Keys = field(default_factory=dict)
 
 
 def names(count: int, prefix: str = "a") -> list[str]:
@@ -69,7 +87,34 @@ def used(age: timedelta) -> tuple[LiveAgent, ...]:
     return (owned("gone", last_used_at=NOW - age), owned("kept"))
 
 
-DAY = timedelta(hours=24)
+def rotating(*names: str, guards: GuardSettings = UNCOUNTED, on_overdue: str = "warn") -> Desired:
+    """Agents that deliver their keys to one sink and rotate by age."""
+    policy = RotationPolicy(max_age=30 * DAY, on_overdue=on_overdue)
+    agents = [declared(name, deliver_to=("vault",), rotation=policy) for name in names]
+    return configuration(*agents, sinks=(sink(),), guards=guards)
+
+
+def holding(
+    name: str, key_id: str = "k-1", *, age: timedelta = DAY, retiring: Iterable[str] = ()
+) -> LiveAgent:
+    """A live agent whose sinks hold a key since ``age``, while older ones are on their way out."""
+    return live(name, mark=mark_of(delivered=delivered_ago(key_id, age=age), retiring=retiring))
+
+
+def overdue_keys(*, used: timedelta) -> tuple[AgentKey, ...]:
+    """One key delivered and in use, and one that is deprecated for too long and was used ``used`` ago."""
+    old = aged_key("k-0", made=40 * DAY, deprecated=15 * DAY, used=used)
+    return (old, aged_key("k-1", made=DAY, used=DAY / 2))
+
+
+def due(*ages: int) -> tuple[AgentKey, ...]:
+    """Keys of so many days; the last is the delivered one, ``k-1``."""
+    others = [aged_key(f"k-x{index}", made=days * DAY) for index, days in enumerate(ages[:-1])]
+    return (*others, aged_key("k-1", made=ages[-1] * DAY))
+
+
+# A key that the mark tells of and that somebody revoked.
+GONE = aged_key("gone", made=90 * DAY, revoked=DAY)
 SENSITIVE = replace(UNCOUNTED, sensitive_scopes=("google:drive", "*:*Admin*"))
 KEPT = declared("kept")
 
@@ -164,6 +209,37 @@ SCENARIOS = (
         (owned("one"), owned("two")),
         frozenset({"revoke_agent:one", "revoke_agent:two"}),
         (configuration(declared("one", type="agent")), (owned("one"),)),
+    ),
+    Scenario(
+        "key-in-use",
+        rotating("alpha", "beta", on_overdue="block"),
+        (holding("alpha", retiring=["k-0"]), holding("beta", retiring=["k-0"])),
+        frozenset({"revoke_key:alpha:k-0", "revoke_key:beta:k-0"}),
+        (rotating("alpha", on_overdue="block"), (holding("alpha", retiring=["k-0"]),)),
+        keys={"alpha": overdue_keys(used=DAY + HOUR - SECOND), "beta": overdue_keys(used=timedelta())},
+        keys_below={"alpha": overdue_keys(used=DAY + HOUR)},
+    ),
+    Scenario(
+        "key-cap",
+        rotating("alpha", "beta", guards=replace(UNCOUNTED, key_cap=2)),
+        (holding("alpha", "gone"), holding("beta", "gone")),
+        frozenset({"mint_key:alpha", "mint_key:beta"}),
+        (rotating("alpha", guards=replace(UNCOUNTED, key_cap=3)), (holding("alpha", "gone"),)),
+        keys={"alpha": (GONE, *due(40, 30)), "beta": (*due(50, 40, 30), GONE)},
+        keys_below={"alpha": (GONE, *due(40, 30))},
+    ),
+    Scenario(
+        "rotation-pace",
+        rotating(*names(3), guards=replace(UNCOUNTED, max_rotations_per_run=1)),
+        tuple(holding(name, age=30 * DAY) for name in names(3)),
+        frozenset({"mint_key:a00", "mint_key:a02"}),
+        (
+            rotating(*names(3), guards=replace(UNCOUNTED, max_rotations_per_run=3)),
+            tuple(holding(name, age=30 * DAY) for name in names(3)),
+        ),
+        per_agent=False,
+        keys={"a00": due(30), "a01": due(31), "a02": due(30)},
+        keys_below={"a00": due(30), "a01": due(31), "a02": due(30)},
     ),
     Scenario(
         "freeze",

@@ -8,7 +8,9 @@ import pytest
 from reconciler.model.agent import LiveAgent
 from reconciler.model.desired import CountLimit, Desired, FreezeWindow
 from reconciler.model.diagnostic import Position
+from reconciler.model.plan import Operation
 from reconciler.planning.facts import Allowances, Facts
+from reconciler.planning.guards import refusals
 from tests.support.builders import (
     NOW,
     allowing,
@@ -68,6 +70,56 @@ def test_narrowings_allowed_by_name_do_not_count_against_the_others() -> None:
     agents = [owned(name, scopes={"s": names(8, "s")}) for name in ("one", "two")]
     assert len(planned(desired, *agents).blocked) == 2
     assert not planned(desired, *agents, allow=("max-scope-removals=one",)).blocked
+
+
+RETYPED = configuration(
+    declared("one", type="service"),
+    declared("two", type="service"),
+    guards=replace(UNCOUNTED, max_revocations=CountLimit(1, 0)),
+)
+RETYPED_FLEET = (owned("one"), owned("two"), owned("gone"))
+
+
+def test_replacements_that_are_refused_anyway_do_not_count_as_revocations() -> None:
+    plan = planned(RETYPED, *RETYPED_FLEET)
+    assert refused_ids(plan) == {("replace", "revoke_agent:one"), ("replace", "revoke_agent:two")}
+    assert ids(plan) == ["revoke_agent:gone"]
+
+
+def test_replacements_that_are_allowed_count_as_revocations() -> None:
+    plan = planned(RETYPED, *RETYPED_FLEET, allow=("replace=one", "replace=two"))
+    assert refused_ids(plan) == {
+        ("max-revocations", f"revoke_agent:{name}") for name in ("one", "two", "gone")
+    }
+    through = ("replace=one", "replace=two", "max-revocations=one", "max-revocations=two")
+    assert not planned(RETYPED, *RETYPED_FLEET, allow=through).blocked
+
+
+def test_revocations_of_agents_that_are_not_owned_are_all_there_are() -> None:
+    desired = configuration(KEPT, guards=replace(UNCOUNTED, max_revocations=CountLimit(0, 10)))
+    renamed = live("gone", mark=mark_of(app="payments-test"))
+    plan = planned(desired, renamed, allow=("wrong-app",))
+    [refusal] = plan.blocked
+    assert refusal.reason == (
+        "1 of 0 owned agents would be revoked at once (100 %): more than 0 and more than 10 %"
+    )
+
+
+def test_a_new_protected_agent_does_not_hide_the_one_after_it() -> None:
+    new = declared("a", status="inactive", protect=True)
+    plan = planned(configuration(new, KEPT), owned("kept"), owned("z", protect=True))
+    assert refused_ids(plan) == {("protected", "revoke_agent:z")}
+
+
+def test_an_agent_that_is_not_live_is_not_in_use() -> None:
+    revoke = Operation("x", "revoke_agent", declared().name, "made up")
+    assert refusals(Facts(configuration(KEPT), {}, NOW), (revoke,)) == ()
+
+
+def test_a_provider_may_have_a_dot_in_its_name() -> None:
+    settings = replace(UNCOUNTED, sensitive_scopes=("google.eu:*",))
+    plan = planned(configuration(declared(scopes={"google.eu": ["drive"]}), guards=settings))
+    assert plan.blocked[0].reason == "would grant google.eu:drive (google.eu:*)"
 
 
 def test_an_agent_with_several_changes_counts_once() -> None:

@@ -21,19 +21,19 @@ from reconciler.planning.plan_document import plan_digest, plan_document, read_p
 from reconciler.planning.planner import LiveState, PlanOptions, make_plan
 from tests.support.builders import (
     NOW,
+    aged_key,
     allowing,
     claim_of,
     configuration,
     declared,
-    delivery_of,
-    key,
+    delivered_ago,
     live,
     mark_of,
     owned,
     planned,
 )
 from tests.unit.planning.guard_scenarios import SCENARIOS
-from tests.unit.planning.rich_plan import RICH_ALLOW, rich
+from tests.unit.planning.rich_plan import RICH_ALLOW, RICH_KEYS, rich
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "schemas" / "plan.schema.json").read_text(encoding="utf-8"))
 VALIDATOR = Draft7Validator(SCHEMA, format_checker=Draft7Validator.FORMAT_CHECKER)
@@ -41,16 +41,16 @@ VALIDATOR = Draft7Validator(SCHEMA, format_checker=Draft7Validator.FORMAT_CHECKE
 
 def rich_plan() -> Plan:
     desired, agents = rich()
-    return planned(desired, *agents, allow=RICH_ALLOW, targets=("*",))
+    return planned(desired, *agents, allow=RICH_ALLOW, targets=("*",), keys=RICH_KEYS)
 
 
 def key_plan() -> Plan:
+    """One operation: the revocation of a key that a run lost when it was cut off."""
     agent = declared(deliver_to=("vault",))
     claim = claim_of(age=timedelta(hours=1))
-    found = live(mark=mark_of(agent, claim=claim, delivered=delivery_of("k-1")))
-    return planned(
-        configuration(agent), found, keys={"alpha": [key("k-1"), key("k-2"), key("k-3", used=True)]}
-    )
+    found = live(mark=mark_of(agent, claim=claim, delivered=delivered_ago("k-1", age=timedelta(minutes=59))))
+    keys = [aged_key("k-1", made=timedelta(minutes=59)), aged_key("k-2", made=timedelta(hours=1))]
+    return planned(configuration(agent), found, keys={"alpha": keys})
 
 
 def finding_plan() -> Plan:
@@ -68,7 +68,7 @@ def plans() -> Iterator[Plan]:
     yield key_plan()
     yield finding_plan()
     for scenario in SCENARIOS:
-        yield planned(scenario.desired, *scenario.agents)
+        yield planned(scenario.desired, *scenario.agents, keys=scenario.keys)
     stranger = live("stranger", mark=mark_of(app="payments-test"))
     yield planned(configuration(), stranger)
 
@@ -111,7 +111,7 @@ def test_the_schema_names_every_kind_cause_effect_risk_and_guard() -> None:
     assert change["effect"]["enum"] == list(get_args(Effect))
     assert change["cause"]["enum"] == list(get_args(Cause))
     guards = SCHEMA["properties"]["blocked"]["items"]["properties"]["guard"]["enum"]
-    assert guards[: len(GUARDS)] == list(GUARDS)
+    assert guards == list(GUARDS)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from tests.support.builders import (
     planned,
     refused_ids,
 )
-from tests.unit.planning.rich_plan import RICH_ALLOW, rich
+from tests.unit.planning.rich_plan import RICH_ALLOW, RICH_KEYS, rich
 
 RETYPED = declared(type="service", scopes={"slack": ["a"]}, deliver_to=("vault",), display_name="A")
 
@@ -256,7 +256,7 @@ def test_what_is_in_sync_and_what_is_unmanaged_is_counted() -> None:
 
 def test_the_summary_counts_what_the_plan_holds() -> None:
     desired, agents = rich()
-    assert planned(desired, *agents, allow=RICH_ALLOW).summary() == {
+    assert planned(desired, *agents, allow=RICH_ALLOW, keys=RICH_KEYS).summary() == {
         "create": 1,
         "update": 4,
         "revoke": 1,
@@ -264,9 +264,9 @@ def test_the_summary_counts_what_the_plan_holds() -> None:
         "resume": 1,
         "adopt": 1,
         "replace": 1,
-        "mint_key": 1,
-        "deprecate_key": 0,
-        "revoke_key": 0,
+        "mint_key": 2,
+        "deprecate_key": 1,
+        "revoke_key": 1,
         "widening": 4,
         "narrowing": 2,
         "waiting": 1,
@@ -304,15 +304,16 @@ def test_the_same_inputs_in_another_order_give_the_same_bytes() -> None:
         },
     )
     turned_agents = [replace(agent, metadata=reordered(agent.metadata)) for agent in reversed(agents)]
-    first = planned(desired, *agents, allow=RICH_ALLOW)
-    second = planned(turned, *turned_agents, allow=RICH_ALLOW[::-1])
+    first = planned(desired, *agents, allow=RICH_ALLOW, keys=RICH_KEYS)
+    turned_keys = dict(reversed(RICH_KEYS.items()))
+    second = planned(turned, *turned_agents, allow=RICH_ALLOW[::-1], keys=turned_keys)
     assert text(first) == text(second)
 
 
 def test_the_digest_of_a_plan_leaves_out_its_times() -> None:
     desired, agents = rich()
     early, late = (
-        planned(desired, *agents, now=NOW + timedelta(minutes=minutes), allow=RICH_ALLOW)
+        planned(desired, *agents, now=NOW + timedelta(minutes=minutes), allow=RICH_ALLOW, keys=RICH_KEYS)
         for minutes in (0, 5)
     )
     assert early.created_at != late.created_at

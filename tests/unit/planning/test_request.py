@@ -24,13 +24,13 @@ from reconciler.planning.request import (
     patch_request,
     policy_note,
     unmet,
-    with_delivery,
 )
 from tests.support.builders import (
     claim_of,
     configuration,
     declared,
     delivery_of,
+    key,
     live,
     mark_of,
     planned,
@@ -152,6 +152,17 @@ def test_the_mark_keeps_the_delivery_and_carries_the_claim() -> None:
     assert dropped.claim is None
 
 
+def test_the_mark_keeps_the_keys_on_their_way_out_until_they_are_gone() -> None:
+    agent = declared(display_name="New", deliver_to=("vault",))
+    found = live(mark=mark_of(declared(), delivered=delivery_of("k-2"), retiring=["k-1"]))
+    for keys, kept in (({}, ("k-1",)), ({"alpha": [key("k-2")]}, ())):
+        desired = configuration(agent)
+        plan = planned(desired, found, keys=keys)
+        request = patch_request(desired, agent, found, plan.operations, claim=None)
+        assert mark_in(request.body).retiring == kept
+        assert mark_in(request.body).delivered == delivery_of("k-2")
+
+
 def test_what_was_learned_of_an_unchanged_policy_stays_in_the_mark() -> None:
     note = policy_fingerprint({"a": 1}, {"a": 1, "added": 2})
     mark = mark_of(spec={**applied_spec(BEFORE), "policy": note})
@@ -255,8 +266,7 @@ def test_the_memory_holds_each_declared_field_by_its_path() -> None:
 
 def test_a_mark_patch_replaces_the_mark_and_nothing_else() -> None:
     found = live_as_before()
-    after = with_delivery(mark_of(BEFORE, claim=claim_of()), delivery_of("k-2"), claim=None)
-    assert (after.delivered, after.claim) == (delivery_of("k-2"), None)
+    after = mark_of(BEFORE, delivered=delivery_of("k-2"), retiring=["k-1"])
     assert mark_patch(found, after) == AgentPatch(metadata={**found.metadata, MARK_KEY: after.as_json()})
 
 

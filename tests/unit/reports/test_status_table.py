@@ -68,9 +68,7 @@ ROWS = (
         delivered=Delivered(KeyId("key-1"), NOW, ()),
         rotation=ORPHANED,
     ),
-    replace(
-        ROW, name="left-over", declared=False, keys=(), note="its keys are left alone"
-    ),
+    replace(ROW, name="left-over", declared=False, keys=(), note="its keys are left alone"),
     replace(ROW, name="theirs", declared=False, owned=False, owner="other/team", status="revoked"),
     replace(ROW, name="clicked", declared=False, owned=False, owner=""),
 )
