@@ -16,6 +16,7 @@ from reconciler.model.key import AgentKey, KeyId
 from reconciler.model.mark import Claim, Delivered, Mark, RunId
 from reconciler.model.plan import Operation, Plan
 from reconciler.planning.facts import Facts
+from reconciler.planning.key_plan import LOST_KEY
 from reconciler.planning.planner import LiveState, PlanOptions, make_plan, needs_keys
 from reconciler.planning.rotation import rotation_of
 from tests.support.builders import NOW, configuration, declared, live, mark_of, sink
@@ -28,10 +29,14 @@ MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 @dataclass
 class World:
-    """What a server, the sinks and the consumers would show. Times of use are told with a delay."""
+    """What a server, the sinks and the consumers would show.
+
+    Times of use are told late by ``lag``; or at once, but then none again for so long (``is_rare``).
+    """
 
     desired: Desired
     lag: timedelta
+    is_rare: bool
     now: datetime = NOW
     version: int = 1
     keys: dict[KeyId, AgentKey] = field(default_factory=dict)
@@ -57,8 +62,11 @@ class World:
         return tuple(replace(key, last_used_at=self.told_use(key.key_id)) for key in self.keys.values())
 
     def told_use(self, key_id: KeyId) -> datetime | None:
-        told = (use for use in self.uses.get(key_id, ()) if use <= self.now - self.lag)
-        return max(told, default=None)
+        told: datetime | None = None
+        for use in self.uses.get(key_id, ()):
+            is_told = told is None or use - told >= self.lag if self.is_rare else self.now - use >= self.lag
+            told = use if is_told else told
+        return told
 
     def alive(self) -> list[KeyId]:
         return [key.key_id for key in self.keys.values() if key.is_live]
@@ -83,18 +91,31 @@ class World:
         return key_id
 
     def revoke(self, key_id: KeyId) -> None:
-        """S1 and S2, asked at the moment of every revocation."""
-        key, used = self.keys[key_id], self.told_use(key_id)
+        """S1, asked at the moment of every revocation."""
         assert len(self.alive()) > 1, "the last key is revoked"
         assert key_id not in self.sinks.values(), "a key that a sink holds is revoked"
-        quiet_for = max(self.policy.quiet_for, HOUR)
-        assert used is None or self.now - used >= quiet_for, "a key is revoked that is in use"
-        self.keys[key_id] = replace(key, revoked_at=self.now)
+        self.keys[key_id] = replace(self.keys[key_id], revoked_at=self.now)
+
+    def check_guards(self, key_id: KeyId) -> None:
+        """S2: 3.4 of the design, told anew, for a key that is not lost."""
+        key, policy, delivered = self.keys[key_id], self.policy, self.mark.delivered
+        assert delivered is not None
+        assert delivered.key_id in self.alive(), "nothing that is delivered replaces the key"
+        assert key.deprecated_at is not None, "a key is revoked that was not deprecated"
+        age = self.now - key.deprecated_at
+        assert age >= policy.min_overlap, "an overlap is cut short"
+        used = self.uses.get(key_id, []) if self.is_rare else [*filter(None, [self.told_use(key_id)])]
+        assert not used or self.now - max(used) >= policy.quiet_for, "a key is revoked that is in use"
+        proof = self.told_use(delivered.key_id)
+        is_spared = policy.on_overdue == "revoke" and age > policy.max_overlap
+        is_proven = proof is not None and proof > delivered.at
+        assert is_proven or is_spared or not policy.require_use, "the newer key is not in use yet"
 
     def deprecate(self, key_id: KeyId) -> None:
         key = self.keys[key_id]
         assert key_id != self.recorded(), "the delivered key is deprecated"
-        self.keys[key_id] = replace(key, deprecated_at=key.deprecated_at or self.now)
+        assert key.deprecated_at is None, "a key is deprecated twice"
+        self.keys[key_id] = replace(key, deprecated_at=self.now)
 
     def recorded(self) -> KeyId | None:
         return self.mark.delivered.key_id if self.mark.delivered else None
@@ -118,9 +139,29 @@ class World:
 
     def _claim(self) -> Iterator[str]:
         self.runs += 1
-        before = self.mark.claim.keys if self.mark.claim else tuple(self.alive())
-        self.write(claim=Claim(RunId(f"run-{self.runs}"), self.now, before, SINKS))
+        old, run = self.mark.claim, RunId(f"run-{self.runs}")
+        if old is None:
+            self.write(claim=Claim(run, self.now, tuple(self.alive()), SINKS))
+        else:
+            is_over = not old.run or old.run in self.dead or self.now - old.at >= 15 * MINUTE
+            assert is_over, "a run that may be at work is disturbed"
+            self.write(claim=replace(old, run=run, at=self.now))
         yield "claimed"
+
+    def give_back(self) -> None:
+        """What a run leaves that fails and is not killed: its claim, and which keys it knows to have made."""
+        claim = self.mark.claim
+        if claim is not None and claim.run == f"run-{self.runs}":
+            self.write(claim=replace(claim, run=RunId(""), lost=tuple(self.lost())))
+
+    def lost(self) -> list[KeyId]:
+        """Keys of which a claim tells that its run made them, and that no sink holds."""
+        claim = self.mark.claim
+        if claim is None or not self.readable:
+            return []
+        new = (key for key in self.alive() if key not in claim.keys and key not in self.sinks.values())
+        fresh = [key for key in new if abs(self.keys[key].created_at - claim.at) <= 15 * MINUTE]
+        return [*claim.lost, *(key for key in fresh if claim.run and key not in claim.lost)]
 
     def _rotate(self, by_kind: dict[str, list[Operation]]) -> Iterator[str]:
         going = [operation.named_key() for operation in by_kind["revoke_key"]]
@@ -170,7 +211,12 @@ class World:
         for operation in by_kind["deprecate_key"]:
             self.deprecate(operation.named_key())
             yield "deprecated"
-        for operation in by_kind["revoke_key"]:
+        lost = [op for op in by_kind["revoke_key"] if any(change.path == LOST_KEY for change in op.changes)]
+        yield from self._revoke_lost([operation.named_key() for operation in lost])
+        retired = [operation for operation in by_kind["revoke_key"] if operation not in lost]
+        assert len(retired) <= 1, "two keys are retired in one run"
+        for operation in retired:
+            self.check_guards(operation.named_key())
             self.revoke(operation.named_key())
             yield "revoked"
         self.write(claim=None, retiring=tuple(key for key in self.alive() if key != self.recorded()))
@@ -178,7 +224,7 @@ class World:
 
 
 @settings(
-    max_examples=60,
+    max_examples=200,
     stateful_step_count=30,
     derandomize=True,
     deadline=None,
@@ -195,6 +241,7 @@ class RotationMachine(RuleBasedStateMachine):
         on_overdue=st.sampled_from(["warn", "block", "revoke"]),
         readable=st.sampled_from([True, True, False]),
         lag=st.sampled_from([timedelta(), 59 * MINUTE]),
+        is_rare=st.booleans(),
         quiet_for=st.sampled_from([HOUR, DAY]),
     )
     def an_agent_is_created(
@@ -205,6 +252,7 @@ class RotationMachine(RuleBasedStateMachine):
         on_overdue: str,
         readable: bool,
         lag: timedelta,
+        is_rare: bool,
         quiet_for: timedelta,
     ) -> None:
         policy = RotationPolicy(
@@ -212,7 +260,7 @@ class RotationMachine(RuleBasedStateMachine):
         )
         agent = declared(ALPHA, deliver_to=SINKS, rotation=policy)
         refs = [sink(name, "file" if readable else "github_actions") for name in SINKS]
-        self.world = world = World(configuration(agent, sinks=refs), lag, mark=mark_of(agent))
+        self.world = world = World(configuration(agent, sinks=refs), lag, is_rare, mark=mark_of(agent))
         # Created by a run that was cut off: its first key is lost, and its claim is still there.
         world.mint()
         world.runs = 1
@@ -247,6 +295,12 @@ class RotationMachine(RuleBasedStateMachine):
         if len(self.world.alive()) < CAP and not self.world.mark.claim:
             self.world.minted_outside.add(self.world.mint())
 
+    @rule(place=st.integers(0, CAP))
+    def somebody_deprecates_a_key(self, place: int) -> None:
+        world = self.world
+        key = world.keys[world.alive()[place % len(world.alive())]]
+        world.keys[key.key_id] = replace(key, deprecated_at=key.deprecated_at or world.now)
+
     @rule()
     def the_cron_runs(self) -> None:
         self._run(self.world.plan())
@@ -255,11 +309,20 @@ class RotationMachine(RuleBasedStateMachine):
     def somebody_asks_for_a_rotation(self, again: bool) -> None:
         self._run(self.world.plan(rotate=True, again=again))
 
-    @rule(steps=st.integers(1, 6), asked=st.booleans(), again=st.booleans(), known=st.booleans())
-    def a_run_is_cut_off(self, steps: int, asked: bool, again: bool, known: bool) -> None:
-        self._run(self.world.plan(rotate=asked, again=asked and again), steps=steps)
-        if known and self.world.mark.claim:
-            self.world.dead.add(self.world.mark.claim.run)
+    @rule(
+        steps=st.integers(1, 6),
+        asked=st.booleans(),
+        again=st.booleans(),
+        ends=st.sampled_from(["killed", "killed and known", "given back"]),
+    )
+    def a_run_is_cut_off(self, steps: int, asked: bool, again: bool, ends: str) -> None:
+        world = self.world
+        before = world.runs
+        self._run(world.plan(rotate=asked, again=asked and again), steps=steps)
+        if world.runs > before and ends == "killed and known":
+            world.dead.add(RunId(f"run-{world.runs}"))
+        if world.runs > before and ends == "given back":
+            world.give_back()
 
     def _run(self, plan: Plan, *, steps: int = 1000) -> None:
         before = len(self.world.alive())
@@ -296,6 +359,13 @@ class RotationMachine(RuleBasedStateMachine):
         if not hasattr(self, "world"):
             return
         world = self.world
+        world.now += HOUR  # whatever run was at work is over
+        lost = [key for key in world.lost() if key in world.alive()]
+        is_full = len(world.alive()) == CAP
+        self._run(world.plan())
+        self._run(world.plan())
+        assert is_full or world.mark.claim is None, "two runs do not finish what was begun"
+        assert is_full or not {*lost} & {*world.alive()}, "two runs leave a lost key alive"
         for _ in range(60):
             world.now += 13 * HOUR
             world.loaded = world.sinks.get("vault")
@@ -313,6 +383,7 @@ class RotationMachine(RuleBasedStateMachine):
         assert (plan.operations, plan.waiting, plan.blocked) == ((), (), ())
         assert world.mark.claim is None
         assert world.mark.retiring == ()
+        assert world.keys[world.alive()[0]].deprecated_at is None
 
 
 TestRotation = RotationMachine.TestCase
