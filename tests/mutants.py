@@ -12,7 +12,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 # The changed line, and why no test can tell it from the original.
-EXPLAINED: dict[str, str] = {}
+_UNREACHABLE = "without a delivered key the agent is due, and urgently: this is never reached"
+_FALSE = "None is as false as False"
+EXPLAINED = {
+    "if delivered is None and recorded is None:": _UNREACHABLE,
+    "raise AssertionError(None)": _UNREACHABLE,
+    'raise AssertionError("XXwithout a delivered key nothing is retiredXX")': _UNREACHABLE,
+    'raise AssertionError("WITHOUT A DELIVERED KEY NOTHING IS RETIRED")': _UNREACHABLE,
+    'return Due(f"key {delivered.key_id} {age} (max_age)", is_urgent=None)': _FALSE,
+    'if _counts(facts, "max-scope-removals", op) and _pairs(op, gained=None)': _FALSE,
+}
 
 _PROGRAM = str(Path(sys.executable).with_name("mutmut"))
 _SURVIVOR = re.compile(r"^\s*(\S+__mutmut_\d+): (survived|no tests|timeout|suspicious)$", re.MULTILINE)

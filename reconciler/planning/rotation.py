@@ -131,7 +131,7 @@ def _minting(facts: KeyFacts, due: Due) -> Rotation:
 def _retirement(facts: KeyFacts, due: Due | None) -> Rotation:
     """Nothing is minted: the older keys go on their way, one revocation at most."""
     delivered, recorded = facts.delivered, facts.mark.delivered
-    if delivered is None or recorded is None:  # pragma: no cover - is due, and urgent
+    if delivered is None or recorded is None:
         raise AssertionError("without a delivered key nothing is retired")
     held = f"delivered to {', '.join(recorded.sinks)} at {format_time(recorded.at)}"
     first = KeyStep(delivered, "undeprecate" if delivered.deprecated_at else "keep", held, due_date(facts))

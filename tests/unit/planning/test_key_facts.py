@@ -9,7 +9,7 @@ from reconciler.model.agent import AgentName
 from reconciler.model.desired import DesiredAgent, RotationPolicy
 from reconciler.model.mark import Mark
 from reconciler.planning.facts import Facts
-from reconciler.planning.key_facts import due_date, may_need_work, spread
+from reconciler.planning.key_facts import due_date, later, may_need_work, spread
 from tests.support.builders import (
     NOW,
     aged_key,
@@ -189,3 +189,9 @@ def test_of_keys_that_were_not_read_or_are_not_ours_nothing_is_known() -> None:
     assert facts(live={}).key_facts(ALPHA) is None
     foreign = live(mark=mark_of(owner="others"))
     assert facts(live={foreign.name: foreign}).key_facts(ALPHA) is None
+
+
+def test_what_would_be_after_the_end_of_all_time_is_at_its_end() -> None:
+    end = datetime.max.replace(tzinfo=UTC)
+    assert later(end, timedelta(seconds=1)) == end
+    assert later(NOW, timedelta(days=1)) == NOW + timedelta(days=1)
