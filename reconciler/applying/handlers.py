@@ -92,7 +92,11 @@ def _change(context: RunContext, ledger: Ledger) -> None:
             live = read_unmoved(context, first.agent_id, first.version)
             found = context.api.list_keys(live.id) if key_work else ()
             check_before_claim(context, ledger, agent, live, keys=found)
-            claim = claim_keys(context, agent, live, found) if key_work else _claim_after(live, patched)
+            claim = (
+                claim_keys(context, ledger, agent, live, keys=found)
+                if key_work
+                else _claim_after(live, patched)
+            )
             live = _patch(context, agent, live, patched, claim=claim)
         if key_work:
             work_on_keys(context, ledger, agent, live, keys=found)

@@ -31,18 +31,22 @@ KEY_KINDS: tuple[OperationKind, ...] = ("mint_key", "deprecate_key", "undeprecat
 _ASKED_AGAIN = frozenset({"last-active-key", "key-in-use", "freeze"})
 
 
-def claim_keys(context: RunContext, agent: DesiredAgent, live: LiveAgent, keys: Sequence[AgentKey]) -> Claim:
+def claim_keys(
+    context: RunContext, ledger: Ledger, agent: DesiredAgent, live: LiveAgent, *, keys: Sequence[AgentKey]
+) -> Claim:
     """The claim of this run on an agent's keys: those that are there, or were when the old claim began."""
     mark = live.mark
     if mark is not None and mark.claim is not None:
         old = mark.claim
         sinks = tuple(sorted({*old.sinks, *agent.deliver_to}))
-        return Claim(context.run, context.clock.now(), old.keys, sinks, old.lost)
-    known = {key.key_id for key in keys}
-    if mark is not None:
-        # The list may be an old one; what the mark knows was there before, too.
-        known |= {*mark.retiring, *([mark.delivered.key_id] if mark.delivered else ())}
-    return Claim(context.run, context.clock.now(), tuple(sorted(known)), agent.deliver_to)
+        # What that run recorded was there before the key that this one mints.
+        recorded = {_recorded(live)} & {key.key_id for key in keys} if ledger.of("mint_key") else set()
+        known = tuple(sorted({*old.keys, *filter(None, recorded)}))
+        return Claim(context.run, context.clock.now(), known, sinks, old.lost)
+    # The list may be an old one; what the mark knows was there before, too.
+    noted = {*mark.retiring, *filter(None, [_recorded(live)])} if mark is not None else set()
+    known = tuple(sorted({key.key_id for key in keys} | noted))
+    return Claim(context.run, context.clock.now(), known, agent.deliver_to)
 
 
 def check_before_claim(

@@ -30,7 +30,7 @@ from reconciler.model.key import AgentKey
 from reconciler.model.mark import format_time
 from reconciler.planning.claims import CLAIM_LIFETIME, is_active
 from reconciler.planning.due import Due, unseen, why_due
-from reconciler.planning.key_facts import KeyFacts, due_date
+from reconciler.planning.key_facts import KeyFacts, due_date, later
 from reconciler.planning.retirement import Obstacle, is_lost, is_overdue, may_revoke, obstacles
 
 Stage = Literal["undelivered", "claimed", "due", "steady", "orphaned", "observing", "retiring", "overdue"]
@@ -70,7 +70,7 @@ def rotation_of(facts: KeyFacts) -> Rotation:
     claim = facts.mark.claim
     if claim is not None and is_active(claim, facts.now, facts.dead_runs):
         reason = f"run {claim.run} is working on this agent's keys"
-        return Rotation("claimed", reason, claim.at + CLAIM_LIFETIME, steps=_all(facts, "wait", reason))
+        return Rotation("claimed", reason, later(claim.at, CLAIM_LIFETIME), steps=_all(facts, "wait", reason))
     if not facts.sinks:
         reason = "no sink is declared for it (deliver_to), so its keys are not rotated"
         return Rotation("undelivered", reason, steps=_all(facts, "keep", reason))
