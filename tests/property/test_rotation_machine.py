@@ -135,10 +135,10 @@ class World:
                 self.write(**{change.path: None if change.path == "claim" else ()})
             yield "tidied"
         if any(by_kind.values()):
-            yield from self._claim()
+            yield from self._claim(mints=bool(by_kind["mint_key"]))
             yield from self._rotate(by_kind) if by_kind["mint_key"] else self._retire(by_kind)
 
-    def _claim(self) -> Iterator[str]:
+    def _claim(self, *, mints: bool) -> Iterator[str]:
         self.runs += 1
         old, run = self.mark.claim, RunId(f"run-{self.runs}")
         if old is None:
@@ -146,7 +146,10 @@ class World:
         else:
             is_over = not old.run or old.run in self.dead or self.now - old.at >= 15 * MINUTE
             assert is_over, "a run that may be at work is disturbed"
-            self.write(claim=replace(old, run=run, at=self.now))
+            # What the run before recorded was there before the key that this one mints.
+            recorded = {self.recorded()} & {*self.alive()} if mints else set()
+            known = tuple(sorted({*old.keys, *filter(None, recorded)}))
+            self.write(claim=replace(old, run=run, at=self.now, keys=known))
         yield "claimed"
 
     def give_back(self) -> None:
