@@ -66,7 +66,7 @@ def deliver_first_key(
     context: RunContext, ledger: Ledger, agent: DesiredAgent, live: LiveAgent, *, minted: MintedKey
 ) -> LiveAgent:
     """Hands the key over that came with a create, and ends the claim that came with it."""
-    with _ended_on_failure(context, live):
+    with _ended_on_failure(context, live, mints=True):
         handover = hand_over_first_key(context, agent, live, minted)
         ledger.note(handover.detail)
         live = _end_claim(context, handover)
@@ -78,7 +78,7 @@ def work_on_keys(
     context: RunContext, ledger: Ledger, agent: DesiredAgent, live: LiveAgent, *, keys: Sequence[AgentKey]
 ) -> None:
     """Carries out all operations on the keys of an agent that this run has claimed."""
-    with _ended_on_failure(context, live):
+    with _ended_on_failure(context, live, mints=bool(ledger.of("mint_key"))):
         if ledger.of("mint_key"):
             _rotate(context, ledger, agent, live, keys=keys)
         elif _is_rollback(ledger, live):
@@ -206,7 +206,7 @@ def _forget_previous(context: RunContext, agent: DesiredAgent) -> None:
 
 
 @contextmanager
-def _ended_on_failure(context: RunContext, live: LiveAgent) -> Iterator[None]:
+def _ended_on_failure(context: RunContext, live: LiveAgent, *, mints: bool) -> Iterator[None]:
     """Ends a claim that this run cannot finish, at once and not after its lifetime.
 
     It is dropped when nothing is left of the work, and given back when something is or may be.
@@ -218,8 +218,9 @@ def _ended_on_failure(context: RunContext, live: LiveAgent) -> Iterator[None]:
             # Read anew: what this run wrote into the mark since must not be lost.
             current = context.api.get_agent(live.id)
             claim = current.mark.claim if current.mark else None
-            keys = context.api.list_keys(live.id)
-            is_left = any(key.is_live and claim and key.key_id not in claim.keys for key in keys)
+            inside = [key for key in context.api.list_keys(live.id) if claim and key.key_id not in claim.keys]
+            # A list without any key of ours may be from before we minted, and a sink may hold that key.
+            is_left = any(key.is_live for key in inside) or (mints and not inside)
             (give_back if is_left or may_have_arrived(error) else drop_claim)(context, current)
         raise
 

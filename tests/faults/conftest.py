@@ -19,6 +19,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     ]
     if properties:
         count = sum(map(int, map(str, properties)))
-        terminalreporter.write_line(
-            f"fault plans played: {count}, without a violation; ALTER_SYNC_SEED={SEED}"
-        )
+        failed = len(terminalreporter.stats.get("failed", ()))
+        result = f"{failed} tests found violations, see above" if failed else "without a violation"
+        terminalreporter.write_line(f"fault plans played: {count}, {result}; ALTER_SYNC_SEED={SEED}")

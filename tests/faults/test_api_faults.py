@@ -70,6 +70,11 @@ def test_after_any_two_faults_two_runs_reach_the_goal(
     record_property("fault_plans", len(batch))
 
 
+@pytest.mark.parametrize("name", ["rotate-into-a-new-sink/merging/stale@6+401@7"])
+def test_what_once_broke_a_promise_stays_mended(name: str, tmp_path: Path) -> None:
+    _play([Script.parse(name)], tmp_path)
+
+
 @pytest.mark.skipif("/" not in CHOICE, reason="plays the one script that ALTER_SYNC_FAULTS names")
 def test_the_named_script_is_played(tmp_path: Path) -> None:
     _play([Script.parse(CHOICE)], tmp_path)
