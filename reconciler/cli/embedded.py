@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import os
+import shlex
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import sleep
 from typing import TYPE_CHECKING
 
+from reconciler.cli.options import DEFAULT_SANDBOX
 from reconciler.errors import UsageError
 from reconciler.model.secret import Secret
 
@@ -18,16 +23,24 @@ if TYPE_CHECKING:
     from reconciler.sandbox import SandboxServer
 
 _SQLITE = b"SQLite format 3\0"
+_WRAPPER_HEAD = "#!/bin/sh\n# The alter executable of one sandbox, written by alter-sync.\n"
 
 
 @dataclass(frozen=True, slots=True)
 class RunningSandbox:
-    """How to reach it, and the key that may do everything there."""
+    """How to reach it, and the credentials that may do everything there: a key and a person's token."""
 
     server: SandboxServer
     address: str
     app_key: Secret
     clock: Clock
+    pat: Secret
+    app_id: str
+
+    @property
+    def alter_cli(self) -> Path:
+        """Its ``alter`` executable, written when somebody asks for it; ``UsageError`` if that cannot be."""
+        return write_alter(self.server.database)
 
 
 class SandboxClock:
@@ -81,13 +94,35 @@ def closing_database(server: SandboxServer) -> Iterator[SandboxServer]:
 
 def check_permissions(names: Iterable[str]) -> None:
     """Refuses a permission that Alter does not have: a key with it could do nothing."""
-    from reconciler.model.nearest import did_you_mean
     from reconciler.sandbox.catalog import APP_PERMISSIONS
 
+    _check_names(names, APP_PERMISSIONS)
+
+
+def check_dashboard_permissions(names: Iterable[str]) -> None:
+    """The same for a personal access token."""
+    from reconciler.sandbox.catalog import DASHBOARD_PERMISSIONS
+
+    _check_names(names, DASHBOARD_PERMISSIONS)
+
+
+def _check_names(names: Iterable[str], known: Sequence[str]) -> None:
+    from reconciler.model.nearest import did_you_mean
+
     for name in names:
-        if name not in APP_PERMISSIONS:
-            hint = did_you_mean(name, APP_PERMISSIONS) or "permissions are: " + ", ".join(APP_PERMISSIONS)
+        if name not in known:
+            hint = did_you_mean(name, known) or "permissions are: " + ", ".join(known)
             raise UsageError(f"--permissions {name}: there is no such permission", hint=hint)
+
+
+def give_token(server: SandboxServer, permissions: Sequence[str], *, user: str | None) -> str:
+    """The token that may do everything, or a new one when a special one is asked for."""
+    from reconciler.sandbox.catalog import DASHBOARD_PERMISSIONS
+
+    if not permissions and user is None:
+        return server.pat()
+    owner = {} if user is None else {"user": user}
+    return server.create_pat(permissions or DASHBOARD_PERMISSIONS, **owner)
 
 
 def use_key(server: SandboxServer, api_key: str) -> str | None:
@@ -107,7 +142,69 @@ def use_key(server: SandboxServer, api_key: str) -> str | None:
 def running_sandbox(database: Path) -> Iterator[RunningSandbox]:
     """The sandbox, on a free loopback port, as long as this is open."""
     with make_server(database) as server:
-        yield RunningSandbox(server, server.base_url, Secret(server.app_key()), SandboxClock(server))
+        yield RunningSandbox(
+            server=server,
+            address=server.base_url,
+            app_key=Secret(server.app_key()),
+            clock=SandboxClock(server),
+            pat=Secret(server.pat()),
+            app_id=server.app_id(),
+        )
+
+
+def write_alter(database: Path, folder: Path | None = None) -> Path:
+    """The ``alter`` executable of a sandbox, written only if it is not there as it has to be.
+
+    ``UsageError`` when another program's file is in its place, or when a shell would find it as ``alter``.
+    """
+    database = database.absolute()
+    path = (_own_folder(database) if folder is None else folder.absolute()) / "alter"
+    # -P: a folder named like one of our modules must not be imported from wherever it is called.
+    call = shlex.join([sys.executable, "-P", "-m", "reconciler.sandbox.alter_cli"])
+    setting = f"export ALTER_SANDBOX_DATABASE={shlex.quote(str(database))}"
+    wanted = os.fsencode(f'{_WRAPPER_HEAD}{setting}\nexec {call} "$@"\n')
+    try:
+        if not os.path.lexists(path):
+            _check_search_path(path.parent)
+        elif _read_wrapper(path) == wanted and os.access(path, os.X_OK):
+            return path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _replace(path, wanted)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+    return path
+
+
+def _own_folder(database: Path) -> Path:
+    """Sandboxes that share a folder do not share an executable; and ``~/bin`` is nobody's but the user's."""
+    if database.parts[-len(DEFAULT_SANDBOX.parts) :] == DEFAULT_SANDBOX.parts:
+        return database.with_name("bin")
+    return database.with_name(f"{database.name}.bin")
+
+
+def _check_search_path(folder: Path) -> None:
+    searched = (Path(entry).resolve() for entry in os.get_exec_path() if entry)
+    if folder.resolve() in searched:
+        what = f"{folder} is on the PATH: its `alter` would be taken for the real one"
+        raise UsageError(what, hint="name another folder; ALTER_CLI leads to it")
+
+
+def _read_wrapper(path: Path) -> bytes:
+    content = path.read_bytes() if path.is_file() and not path.is_symlink() else b""
+    if not content.startswith(_WRAPPER_HEAD.encode()):
+        raise UsageError(
+            f"{path} is there already, and alter-sync did not write it", hint="name another folder"
+        )
+    return content
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """At once: another run of ours may be calling it."""
+    with TemporaryDirectory(dir=path.parent) as folder:
+        new = Path(folder, path.name)
+        new.write_bytes(content)
+        new.chmod(0o755)
+        os.replace(new, path)
 
 
 def _check_database(path: Path) -> None:

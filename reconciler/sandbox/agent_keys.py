@@ -3,9 +3,11 @@
 import sqlite3
 import uuid
 
+from reconciler.sandbox import registry
 from reconciler.sandbox.answers import Json, Refusal
 from reconciler.sandbox.clock import to_text
 from reconciler.sandbox.keys import PREFIX_LENGTH, digest, mint_plaintext
+from reconciler.sandbox.registry import SeenActor
 from reconciler.sandbox.store import Actor, Store
 
 
@@ -13,7 +15,7 @@ def insert_key(store: Store, actor: Actor, agent_id: str, *, agent_name: str) ->
     """The new row and its plaintext, which is not stored. Call it inside a transaction."""
     plaintext = mint_plaintext("ak")
     key_id = str(uuid.uuid4())
-    number = int(store.rows("SELECT count(*) FROM keys WHERE agent_id = ?", agent_id)[0][0]) + 1
+    number = store.count("SELECT count(*) FROM keys WHERE agent_id = ?", agent_id) + 1
     store.connection.execute(
         "INSERT INTO keys (id, app_id, agent_id, digest, prefix, name, created_at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -102,6 +104,9 @@ def use_key(store: Store, key: sqlite3.Row) -> None:
                 " WHERE id = ?",
                 (visible_use(store, row), now, row["unwritten_since"] if collecting else now, row_id),
             )
+        agent = store.rows("SELECT id, app_id, name, type FROM agents WHERE id = ?", key["agent_id"])[0]
+        seen = SeenActor(agent["app_id"], agent["id"], agent["name"], agent["type"])
+        registry.note(store, seen, at=now)
 
 
 def use_plaintext(store: Store, api_key: str) -> dict[str, Json]:
@@ -148,6 +153,4 @@ def _find_key(store: Store, agent: sqlite3.Row, key_id: str) -> sqlite3.Row:
 
 
 def _living_keys(store: Store, agent_id: str) -> int:
-    return int(
-        store.rows("SELECT count(*) FROM keys WHERE agent_id = ? AND revoked_at IS NULL", agent_id)[0][0]
-    )
+    return store.count("SELECT count(*) FROM keys WHERE agent_id = ? AND revoked_at IS NULL", agent_id)

@@ -3,12 +3,13 @@
 import json
 import sqlite3
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 
 from reconciler.sandbox import agent_keys
 from reconciler.sandbox.agent_changes import LEGACY_PROVIDER, changed_columns, refuse_legacy_secrets
-from reconciler.sandbox.answers import Json, Refusal, canonical, compact
+from reconciler.sandbox.answers import Json, Refusal, canonical, compact, page_of
 from reconciler.sandbox.clock import to_text
 from reconciler.sandbox.keys import digest
 from reconciler.sandbox.store import Actor, Store
@@ -61,26 +62,26 @@ def create_agent(
 
 
 def list_agents(store: Store, actor: Actor, page: Page) -> dict[str, Json]:
-    apply_due_narrowings(store)
     if page.name is not None:
+        apply_due_narrowings(store)
         named = _named(store, actor, page.name)
-        found, total = named[page.offset :][: page.limit], len(named)
-    else:
-        condition = "app_id = ?" if page.include_revoked else "app_id = ? AND status <> 'revoked'"
-        total = int(store.rows(f"SELECT count(*) FROM agents WHERE {condition}", actor.app_id)[0][0])  # noqa: S608
-        found = store.rows(
-            f"SELECT * FROM agents WHERE {condition} ORDER BY seq LIMIT ? OFFSET ?",  # noqa: S608
-            actor.app_id,
-            page.limit,
-            page.offset,
-        )
-    return {
-        "items": [show_agent(store, row) for row in found],
-        "total": total,
-        "limit": page.limit,
-        "offset": page.offset,
-        "has_more": page.offset + len(found) < total,
-    }
+        shown = [show_agent(store, row) for row in named[page.offset :][: page.limit]]
+        return page_of(shown, total=len(named), limit=page.limit, offset=page.offset)
+    condition = "1" if page.include_revoked else "status <> 'revoked'"
+    return select_agents(store, actor, condition, limit=page.limit, offset=page.offset)
+
+
+def select_agents(
+    store: Store, actor: Actor, condition: str, *values: object, limit: int, offset: int
+) -> dict[str, Json]:
+    """One page of the app's agents that fulfil a condition of ours, oldest first."""
+    apply_due_narrowings(store)
+    chosen = f"FROM agents WHERE app_id = ? AND ({condition})"
+    total = store.count(f"SELECT count(*) {chosen}", actor.app_id, *values)
+    found = store.rows(
+        f"SELECT * {chosen} ORDER BY seq LIMIT ? OFFSET ?", actor.app_id, *values, limit, offset
+    )
+    return page_of([show_agent(store, row) for row in found], total=total, limit=limit, offset=offset)
 
 
 def find_agent(store: Store, actor: Actor, agent_id: str, *, living: bool = False) -> sqlite3.Row:
@@ -90,6 +91,13 @@ def find_agent(store: Store, actor: Actor, agent_id: str, *, living: bool = Fals
     if row is None or (living and row["status"] == "revoked"):
         raise Refusal(404, "agent_not_found", message="No such agent in this app.")
     return row
+
+
+@contextmanager
+def living_agent(store: Store, actor: Actor, agent_id: str) -> Iterator[sqlite3.Row]:
+    """An agent that nobody, also no other process, revokes while this is open."""
+    with store.transaction():
+        yield find_agent(store, actor, agent_id, living=True)
 
 
 def update_agent(store: Store, actor: Actor, agent_id: str, change: AgentChange) -> dict[str, Json]:
@@ -142,11 +150,11 @@ def store_legacy_secrets(store: Store, agent_id: str, names: list[str]) -> None:
 
 def apply_due_narrowings(store: Store) -> None:
     """There is no sweeper: what is due is applied when somebody looks."""
-    due = store.rows("SELECT * FROM agents WHERE scopes_applies_at <= ?", store.now())
-    if not due:
+    query = "SELECT * FROM agents WHERE scopes_applies_at <= ?"
+    if not store.rows(query, store.now()):
         return
     with store.transaction() as connection:
-        for row in due:
+        for row in store.rows(query, store.now()):  # again: another process may have been faster
             connection.execute(
                 "UPDATE agents SET scopes = scopes_pending, scopes_pending = NULL, scopes_applies_at = NULL,"
                 " version = version + 1 WHERE seq = ?",

@@ -1,10 +1,8 @@
-"""What the server says: JSON answers, and refusals in the shapes that Alter uses."""
+"""What is said to a client: refusals and pages, in the shapes that Alter uses."""
 
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
-
-from starlette.responses import Response
 
 Json = Any
 
@@ -27,12 +25,9 @@ class Refusal(Exception):
         self.status = status
         self.code = code
         self.headers = dict(headers or {})
-        error = {"error": code, "message": message, "hint": hint, **(extra or {})}
+        self.error: dict[str, Json] = {"error": code, "message": message, "hint": hint, **(extra or {})}
         # Alter's middleware wraps its errors, its routes do not; clients have to understand both.
-        self.payload: Json = {"detail": error} if enveloped else error
-
-    def answer(self) -> Response:
-        return json_answer(self.payload, status=self.status, headers=self.headers)
+        self.payload: Json = {"detail": self.error} if enveloped else self.error
 
 
 class Invalid(Refusal):
@@ -41,6 +36,8 @@ class Invalid(Refusal):
     def __init__(self, findings: Iterable[Mapping[str, Json]]) -> None:
         super().__init__(422, "validation_error", message="The request is not valid.")
         self.payload = {"detail": list(findings)}
+        # For people, who see the message alone.
+        self.error["message"] = " ".join(f"{one['loc'][-1]}: {one['msg']}" for one in self.payload["detail"])
 
 
 def finding(location: Iterable[str | int], message: str, *, kind: str = "value_error") -> dict[str, Json]:
@@ -56,5 +53,11 @@ def canonical(value: Json) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False)
 
 
-def json_answer(payload: Json, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(compact(payload), status_code=status, headers=headers, media_type="application/json")
+def page_of(items: list[Json], *, total: int, limit: int, offset: int) -> dict[str, Json]:
+    return {
+        "items": items,
+        "total": total,
+        "limit": limit,
+        "offset": offset,
+        "has_more": offset + len(items) < total,
+    }

@@ -8,10 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from reconciler.sandbox.answers import json_answer
 from reconciler.sandbox.faults import FaultPlan
 from reconciler.sandbox.gate import Gate
 from reconciler.sandbox.limits import RateLimiter
+from reconciler.sandbox.responses import json_answer
 from reconciler.sandbox.routes import agents, catalogs, keys
 from reconciler.sandbox.routes.controls import Controls
 from reconciler.sandbox.signature import SignatureVerifier

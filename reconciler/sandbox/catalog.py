@@ -4,6 +4,12 @@ from typing import Any
 
 SCOPE_VERSION = 3
 APP_PERMISSIONS = ("agents:read", "agents:write", "agents:admin", "providers:read")
+DASHBOARD_PERMISSIONS = (
+    "dashboard_agents:read",
+    "dashboard_agents:write",
+    "dashboard_agents:admin",
+    "dashboard_audit:read",
+)
 
 PERMISSION_CATALOG: dict[str, Any] = {
     "scope_version": SCOPE_VERSION,

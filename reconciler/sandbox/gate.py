@@ -1,6 +1,6 @@
 """Who may pass: identifies the key of an SDK request, meters it, and checks what it may do."""
 
-import json
+import asyncio
 import sqlite3
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
@@ -10,20 +10,15 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 from starlette.responses import Response
 
+from reconciler.sandbox import access
 from reconciler.sandbox.agent_keys import use_key
 from reconciler.sandbox.answers import Refusal
-from reconciler.sandbox.catalog import SCOPE_VERSION
 from reconciler.sandbox.keys import digest
 from reconciler.sandbox.limits import RateLimiter
+from reconciler.sandbox.registry import FLUSH_SECONDS, SeenActor, caller_id
+from reconciler.sandbox.responses import refuse
 from reconciler.sandbox.signature import SignatureVerifier, SignedRequest
 from reconciler.sandbox.store import Actor, Store
-
-_ACTOR_IDS = uuid.UUID("6f0c0d2c-6a1e-5c9b-9a53-5f0c1d9f3b7e")
-_STATE_REFUSALS = {
-    "revoked": ("key_revoked", "The API key is revoked."),
-    "expired": ("key_expired", "The API key has expired."),
-    "rotated": ("key_rotated_grace_expired", "The key was replaced and its overlap is over."),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +74,7 @@ class Gate:
                 )
                 response = handler(call)
             except Refusal as refusal:
-                response = refusal.answer()
+                response = refuse(refusal)
             response.headers.update(extra_headers)
             return response
 
@@ -93,12 +88,7 @@ class Gate:
             digest(plaintext),
         )
         if key is None:
-            raise Refusal(
-                401,
-                "invalid_key",
-                message="No key matches the one that was sent.",
-                hint="Look for a typing error, or create a new key.",
-            )
+            raise access.unknown("key")
         request.scope["state"]["key_id"] = key["id"]
         signed = SignedRequest(
             method=request.method,
@@ -118,20 +108,33 @@ class Gate:
             extra_headers["X-Alter-Key-Deprecated"] = "true"
         extra_headers.update(self._limiter.admit(key["id"]))
         caller = headers.get("x-alter-caller")
+        caller_type = headers.get("x-alter-caller-type")
         agent_id: str | None = key["agent_id"]
         if caller is not None:
             request.scope["state"]["caller"] = caller
-            agent_id = self._caller_agent(key, caller) or agent_id
-            extra_headers["X-Alter-Actor-ID"] = str(uuid.uuid5(_ACTOR_IDS, f"{key['app_id']}/{caller}"))
+            agent = self._caller_agent(key, caller)
+            actor_id = caller_id(key["app_id"], caller)
+            extra_headers["X-Alter-Actor-ID"] = actor_id
+            seen = SeenActor(key["app_id"], actor_id, caller, caller_type or "agent")
+            if agent is not None:
+                agent_id = agent["id"]
+                seen = SeenActor(key["app_id"], agent["id"], agent["name"], agent["type"])
+            if seen.actor_id != key["agent_id"]:  # the use of an agent's own key counts already
+                self._notice(seen)
         return Actor(
             app_id=key["app_id"],
             key_id=key["id"],
             agent_id=agent_id,
             caller=caller,
             request_id=request.scope["state"]["request_id"],
+            caller_type=caller_type,
         )
 
-    def _caller_agent(self, key: sqlite3.Row, caller: str) -> str | None:
+    def _notice(self, seen: SeenActor) -> None:
+        if self._store.sightings.add(seen, at=self._store.now()):
+            asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._store.sightings.flush)
+
+    def _caller_agent(self, key: sqlite3.Row, caller: str) -> sqlite3.Row | None:
         """The agent a caller names, if it names one by its id; other callers are mere labels."""
         try:
             agent_id = str(uuid.UUID(caller))
@@ -141,7 +144,7 @@ class Gate:
             raise Refusal(
                 400, "caller_agent_mismatch", message="The caller is not the agent this key belongs to."
             )
-        found = self._store.row("SELECT app_id, status FROM agents WHERE id = ?", agent_id)
+        found = self._store.row("SELECT id, name, type, app_id, status FROM agents WHERE id = ?", agent_id)
         suspended_self = key["agent_id"] == agent_id
         if found is None or found["app_id"] != key["app_id"]:
             active = False
@@ -151,7 +154,7 @@ class Gate:
             raise Refusal(
                 404, "caller_agent_unresolved", message="The caller names no active agent of this app."
             )
-        return agent_id
+        return found
 
     def _check_agent(self, key: sqlite3.Row, *, agents_allowed: bool, suspended_allowed: bool) -> None:
         use_key(self._store, key)
@@ -179,10 +182,7 @@ def _single_headers(request: Request) -> dict[str, str]:
 
 
 def _check_state(key: sqlite3.Row) -> None:
-    state = "revoked" if key["revoked_at"] is not None else key["state"]
-    if state != "active":
-        code, message = _STATE_REFUSALS.get(state, ("key_not_active", "The API key is not active."))
-        raise Refusal(401, code, message=message, hint="Use another key.")
+    access.check_state("revoked" if key["revoked_at"] is not None else key["state"], "key")
     if key["known_app_id"] is None:
         # The official client looks for this one among server errors, not among refused credentials.
         raise Refusal(500, "app_not_found_for_key", message="The app of this key could not be loaded.")
@@ -191,26 +191,8 @@ def _check_state(key: sqlite3.Row) -> None:
 def _check_permission(key: sqlite3.Row, headers: Mapping[str, str], permission: str | None) -> None:
     if permission is None:
         return
-    granted = set(json.loads(key["permissions"]))
+    granted = access.granted_to(key)
     constraints = headers.get("x-alter-scope-constraints")
     if constraints:
         granted &= set(constraints.split(","))
-    if permission in granted:
-        return
-    raise Refusal(
-        403,
-        "insufficient_scope",
-        message=f"The key lacks {permission}.",
-        hint=f"Use a key that holds {permission}.",
-        extra={
-            "required": [permission],
-            "granted": sorted(granted),
-            "missing": [permission],
-            "required_any_of": False,
-            "scope_version": SCOPE_VERSION,
-            "current_scope_version": SCOPE_VERSION,
-            "scope_version_mismatch": False,
-            "documentation_url": None,
-        },
-        enveloped=True,
-    )
+    access.check_permission(permission, granted=granted, what="key")

@@ -5,7 +5,7 @@ import secrets
 import zlib
 from typing import Literal
 
-KeyKind = Literal["rk", "ak"]
+KeyKind = Literal["rk", "ak", "pk"]
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 RANDOM_LENGTH = 22
@@ -13,7 +13,7 @@ PREFIX_LENGTH = 15
 
 
 def mint_plaintext(kind: KeyKind) -> str:
-    """A fresh key: `rk` for an app, `ak` for an agent."""
+    """A fresh key: `rk` for an app, `ak` for an agent, `pk` for a person."""
     random_part = "".join(secrets.choice(ALPHABET) for _ in range(RANDOM_LENGTH))
     return f"alter_{kind}_{random_part}_{checksum(kind, random_part)}"
 

@@ -9,10 +9,18 @@ WINDOW_SECONDS = 60
 
 
 class RateLimiter:
-    def __init__(self, per_minute: int | None, *, wall_clock: Callable[[], float] = time.time) -> None:
+    """`used` is the window and the count of each key, for who has to keep them."""
+
+    def __init__(
+        self,
+        per_minute: int | None,
+        *,
+        wall_clock: Callable[[], float] = time.time,
+        used: dict[str, tuple[int, int]] | None = None,
+    ) -> None:
         self.per_minute = per_minute
         self._wall_clock = wall_clock
-        self._used: dict[str, tuple[int, int]] = {}
+        self._used = {} if used is None else used
 
     def admit(self, key_id: str) -> dict[str, str]:
         """Counts one request and returns the budget headers. Raises Refusal 429 when none is left."""

@@ -53,11 +53,41 @@ CREATE TABLE IF NOT EXISTS idempotency (
 CREATE TABLE IF NOT EXISTS audit (
   seq INTEGER PRIMARY KEY AUTOINCREMENT,
   at REAL NOT NULL, app_id TEXT NOT NULL, action TEXT NOT NULL, agent_id TEXT, target_key_id TEXT,
-  actor_key_id TEXT, caller TEXT, request_id TEXT, detail TEXT NOT NULL DEFAULT '{}'
+  actor_key_id TEXT, caller TEXT, request_id TEXT, detail TEXT NOT NULL DEFAULT '{}',
+  caller_type TEXT, user TEXT
 );
 CREATE INDEX IF NOT EXISTS audit_by_agent ON audit (agent_id, seq);
+CREATE TABLE IF NOT EXISTS pats (
+  id TEXT PRIMARY KEY, app_id TEXT NOT NULL, digest TEXT NOT NULL UNIQUE, user TEXT NOT NULL,
+  permissions TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'active', created_at REAL NOT NULL,
+  used_window INTEGER NOT NULL DEFAULT 0, used_count INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS actors (
+  app_id TEXT NOT NULL, actor_id TEXT NOT NULL, name TEXT NOT NULL, type TEXT NOT NULL,
+  last_activity_at REAL NOT NULL, PRIMARY KEY (app_id, actor_id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS activity (
+  app_id TEXT NOT NULL, actor_id TEXT NOT NULL, day INTEGER NOT NULL, count INTEGER NOT NULL,
+  PRIMARY KEY (app_id, actor_id, day)
+) WITHOUT ROWID;
 """
+# A sandbox that was made before these were there keeps its state and gets them.
+_LATER_COLUMNS = (("audit", "caller_type", "TEXT"), ("audit", "user", "TEXT"))
 
 
 def create(connection: sqlite3.Connection) -> None:
     connection.executescript(TABLES)
+    if not _missing(connection):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    for table, column, kind in _missing(connection):  # another process may have been first
+        connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
+    connection.execute("COMMIT")
+
+
+def _missing(connection: sqlite3.Connection) -> list[tuple[str, str, str]]:
+    return [
+        (table, column, kind)
+        for table, column, kind in _LATER_COLUMNS
+        if all(row[1] != column for row in connection.execute(f"PRAGMA table_info({table})"))
+    ]

@@ -2,9 +2,11 @@
 
 import asyncio
 import ipaddress
+import json
 import socket
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType, TracebackType
 
@@ -20,6 +22,7 @@ from reconciler.sandbox.wire import ConnectionAwareProtocol
 __all__ = ["SandboxServer", "SandboxSettings"]
 
 FIRST_APP = "sandbox"
+FIRST_USER = "owner@sandbox.example"
 
 
 class SandboxServer:
@@ -59,6 +62,30 @@ class SandboxServer:
     def create_app_key(self, permissions: Iterable[str], *, app: str = FIRST_APP) -> str:
         """Plaintext of a new runtime key with these permissions. The app is made if it is not there."""
         return self.store.create_app_key(permissions, app=app)
+
+    def app_id(self) -> str:
+        """The id of the first app."""
+        return self.store.app_id(FIRST_APP)
+
+    def pat(self) -> str:
+        """Plaintext of the personal access token that may do everything on the dashboard plane.
+
+        Like `app_key` it is the same for as long as the database lives.
+        """
+        return self.store.bootstrap_pat(user=FIRST_USER, app=FIRST_APP)
+
+    def create_pat(self, permissions: Iterable[str], *, user: str = FIRST_USER, app: str = FIRST_APP) -> str:
+        """Plaintext of a new personal access token. The app is made if it is not there."""
+        return self.store.create_pat(permissions, user=user, app=app)
+
+    def alter_environment(self) -> dict[str, str]:
+        """With it `python -m reconciler.sandbox.alter_cli` works on this sandbox and may do everything."""
+        return {
+            "ALTER_SANDBOX_DATABASE": str(self.database.absolute()),
+            "ALTER_SANDBOX_SETTINGS": json.dumps(asdict(self.settings)),
+            "ALTER_PAT": self.pat(),
+            "ALTER_APP_ID": self.app_id(),
+        }
 
     def use_key(self, api_key: str) -> str:
         """What a workload does with an agent's key. Returns its id; raises Refusal if it is no good."""

@@ -1,21 +1,22 @@
-"""The sandbox's database: one SQLite file behind one lock, with its clock, apps, logs and past."""
+"""The sandbox's state in its database: its clock, apps, credentials, logs and past."""
 
 import json
 import sqlite3
-import threading
 import uuid
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from reconciler.sandbox import schema
-from reconciler.sandbox.catalog import APP_PERMISSIONS
+from reconciler.sandbox.catalog import APP_PERMISSIONS, DASHBOARD_PERMISSIONS
 from reconciler.sandbox.clock import Clock, to_text
+from reconciler.sandbox.database import Database, open_file
 from reconciler.sandbox.history import History
 from reconciler.sandbox.keys import PREFIX_LENGTH, digest, mint_plaintext
+from reconciler.sandbox.registry import Sightings
 from reconciler.sandbox.settings import SandboxSettings
 
 REQUEST_LOG_SIZE = 200_000
@@ -23,13 +24,18 @@ REQUEST_LOG_SIZE = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts: the key's app and row, the agent it belongs to (agent keys), and the caller header."""
+    """Who acts: the app and row of the key or the token, and what is known of who holds it.
+
+    `agent_id` is of an agent's key, `caller` and `caller_type` are headers, `user` is the person of a token.
+    """
 
     app_id: str
     key_id: str | None = None
     agent_id: str | None = None
     caller: str | None = None
     request_id: str | None = None
+    caller_type: str | None = None
+    user: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,41 +58,25 @@ class LoggedRequest:
         return self.method != "GET"
 
 
-class Store:
+class Store(Database):
     def __init__(self, database: Path | sqlite3.Connection, settings: SandboxSettings) -> None:
         self.settings = settings
-        self.lock = threading.RLock()
-        self.closed = False
+        self.sightings = Sightings(self)
         self._requests: deque[LoggedRequest] = deque(maxlen=REQUEST_LOG_SIZE)
         self._history: History | None = None
         if isinstance(database, Path):
-            database.parent.mkdir(parents=True, exist_ok=True)
-            self.connection = _open(database)
+            super().__init__(open_file(database))
             schema.create(self.connection)
             self._history = History(self.connection)
         else:
-            self.connection = database
-        self.clock = Clock(float(self._meta("clock_offset_seconds") or 0))
+            super().__init__(database)
+        self.clock = Clock(self._clock_offset())
 
     def close(self) -> None:
-        with self.lock:
-            self.closed = True
-            self.connection.close()
-
-    @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing, and nobody else meanwhile. Opened again inside itself it joins the outer one."""
-        with self.lock:
-            if self.connection.in_transaction:
-                yield self.connection
-                return
-            self.connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self.connection
-            except BaseException:
-                self.connection.execute("ROLLBACK")
-                raise
-            self.connection.execute("COMMIT")
+        try:
+            self.sightings.flush()
+        finally:
+            super().close()
 
     @contextmanager
     def mutation(self, agent_id: str | None = None) -> Iterator[sqlite3.Connection]:
@@ -97,28 +87,23 @@ class Store:
             yield connection
             history.mark(before, at=self.now(), agent_id=agent_id)
 
-    def rows(self, query: str, *values: object) -> list[sqlite3.Row]:
-        with self.lock:
-            return self.connection.execute(query, values).fetchall()
-
-    def row(self, query: str, *values: object) -> sqlite3.Row | None:
-        found = self.rows(query, *values)
-        return found[0] if found else None
-
     def now(self) -> float:
         # Another process may have moved the clock of a database that is being served.
         if self._history is not None:
-            self.clock.offset_seconds = float(self._meta("clock_offset_seconds") or 0)
+            self.clock.offset_seconds = self._clock_offset()
         return self.clock.now()
 
     def advance_clock(self, seconds: float) -> float:
         """Returns the new time. It never goes back but with `reset`."""
         if not 0 <= seconds <= 10 * 366 * 86_400:
             raise ValueError("the clock advances by 0 seconds to 10 years at once")
-        with self.lock:
-            self.clock.offset_seconds += seconds
-            self._set_meta("clock_offset_seconds", str(self.clock.offset_seconds))
+        with self.transaction():
+            self.clock.offset_seconds = self._clock_offset() + seconds
+            self.set_meta("clock_offset_seconds", str(self.clock.offset_seconds))
             return self.clock.now()
+
+    def _clock_offset(self) -> float:
+        return float(self.meta("clock_offset_seconds") or 0)
 
     def app_id(self, name: str) -> str:
         """The id of an app, which is made if it is not there."""
@@ -154,22 +139,42 @@ class Store:
         return plaintext
 
     def bootstrap_key(self, *, app: str) -> str:
-        """The full-permission key of the first app, the same for as long as the file lives.
+        """The full-permission key of the first app, the same for as long as the file lives."""
+        return self._kept("bootstrap_key", lambda: self.create_app_key(APP_PERMISSIONS, app=app))
 
-        Its plaintext is kept: this is a sandbox, and whoever reads the file may use it anyway.
-        """
+    def create_pat(self, permissions: Iterable[str], *, user: str, app: str) -> str:
+        """Plaintext of a new personal access token: what `user` may do in this app's dashboard."""
+        plaintext = mint_plaintext("pk")
+        with self.transaction() as connection:
+            granted = json.dumps(sorted(set(permissions)))
+            connection.execute(
+                "INSERT INTO pats (id, app_id, digest, user, permissions, created_at)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (str(uuid.uuid4()), self.app_id(app), digest(plaintext), user, granted, self.now()),
+            )
+        return plaintext
+
+    def bootstrap_pat(self, *, user: str, app: str) -> str:
+        """The full-permission token of the first app, the same for as long as the file lives."""
+        return self._kept("bootstrap_pat", lambda: self.create_pat(DASHBOARD_PERMISSIONS, user=user, app=app))
+
+    def _kept(self, name: str, make: Callable[[], str]) -> str:
+        """A plaintext that is kept: this is a sandbox, and whoever reads the file may use it anyway."""
         with self.transaction():
-            known = self._meta("bootstrap_key")
-            if known is not None:
-                return known
-            plaintext = self.create_app_key(APP_PERMISSIONS, app=app)
-            self._set_meta("bootstrap_key", plaintext)
-            return plaintext
+            known = self.meta(name)
+            if known is None:
+                known = make()
+                self.set_meta(name, known)
+            return known
 
     def set_key_state(self, plaintext: str, state: str) -> None:
-        """`active`, `revoked`, `expired`, `rotated`, or anything else for a key that is merely not active."""
+        """Of a key or a token: `active`, `revoked`, `expired`, `rotated`; anything else is not active."""
         with self.transaction() as connection:
-            connection.execute("UPDATE keys SET state = ? WHERE digest = ?", (state, digest(plaintext)))
+            for table in ("keys", "pats"):
+                connection.execute(
+                    f"UPDATE {table} SET state = ? WHERE digest = ?",  # noqa: S608 - names from above
+                    (state, digest(plaintext)),
+                )
 
     def record(
         self,
@@ -182,11 +187,11 @@ class Store:
     ) -> None:
         """One audit row for one mutation, inside the transaction that makes it."""
         values = (self.now(), actor.app_id, action, agent_id, key_id)
-        who = (actor.key_id, actor.caller, actor.request_id, json.dumps(detail or {}))
+        who = (actor.key_id, actor.caller, actor.caller_type, actor.user, actor.request_id)
         self.connection.execute(
-            "INSERT INTO audit (at, app_id, action, agent_id, target_key_id,"
-            " actor_key_id, caller, request_id, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            values + who,
+            "INSERT INTO audit (at, app_id, action, agent_id, target_key_id, actor_key_id, caller,"
+            " caller_type, user, request_id, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*values, *who, json.dumps(detail or {})),
         )
 
     def audit_log(self, agent_id: str | None = None) -> list[dict[str, Any]]:
@@ -221,28 +226,13 @@ class Store:
         return self._history
 
     def reset(self) -> None:
-        """Empties everything but the apps and their runtime keys, which clients hold."""
+        """Empties everything but the apps with their runtime keys and tokens, which clients hold."""
         with self.transaction() as connection:
-            for table in ("agents", "idempotency", "audit"):
+            for table in ("agents", "idempotency", "audit", "actors", "activity"):
                 connection.execute(f"DELETE FROM {table}")  # noqa: S608 - names from the line above
             connection.execute("DELETE FROM keys WHERE agent_id IS NOT NULL")
             self.clock.offset_seconds = 0.0
-            self._set_meta("clock_offset_seconds", "0")
+            self.set_meta("clock_offset_seconds", "0")
             self._own_history().forget()
+            self.sightings.forget()
         self.clear_request_log()
-
-    def _meta(self, name: str) -> str | None:
-        found = self.row("SELECT value FROM meta WHERE name = ?", name)
-        return None if found is None else str(found["value"])
-
-    def _set_meta(self, name: str, value: str) -> None:
-        self.connection.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", (name, value))
-
-
-def _open(database: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(database, check_same_thread=False, isolation_level=None, timeout=5)
-    connection.row_factory = sqlite3.Row
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute("PRAGMA temp_store = MEMORY")
-    return connection

@@ -17,10 +17,13 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.errors import ExitCode
+from reconciler.cli.embedded import running_sandbox, write_alter
+from reconciler.errors import ExitCode, UsageError
 from reconciler.sandbox.keys import mint_plaintext
 from tests.support.commands import (
+    DATABASE,
     SCRIPT,
+    Result,
     advance,
     declare,
     declare_rotating,
@@ -282,3 +285,144 @@ def test_what_holds_no_key_cannot_be_used(name: str, code: ExitCode, said: str) 
     result = run("sandbox", "use", name)
     assert (result.code, result.stdout) == (code, "")
     assert said in result.stderr
+
+
+# The dashboard plane.
+
+
+def run_program(executable: str | Path, *words: str, **variables: str) -> Result:
+    """`alter agents …` as a process of its own."""
+    done = subprocess.run(
+        [executable, "agents", *words],
+        env=environment(**variables),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+def test_a_shell_is_given_an_executable_a_token_and_the_app(
+    monkeypatch: pytest.MonkeyPatch, workplace: Path
+) -> None:
+    result = run("sandbox", "dashboard")
+    assert (result.code, result.stderr) == (ExitCode.OK, "")
+    lines = result.stdout.splitlines()
+    variables = export(monkeypatch, lines)
+    assert list(variables) == ["ALTER_CLI", "ALTER_PAT", "ALTER_APP_ID"]
+    assert variables["ALTER_CLI"] == str(workplace / ".alter-sync/bin/alter")
+    assert stat.S_IMODE(os.stat(variables["ALTER_CLI"]).st_mode) == 0o755
+    assert run("sandbox", "dashboard").stdout.splitlines() == lines
+    monkeypatch.chdir("/")
+    alter = variables["ALTER_CLI"]
+    name = "a $HOME 'b' \"c\" \\ *"
+    made = run_program(alter, "create", "--name", "a", "--display-name", name, "--output", "json")
+    assert (made.code, made.document["display_name"]) == (ExitCode.OK, name)
+    assert run_program(alter, "show", "--agent", "nobody").code == ExitCode.NOT_FOUND
+    assert run_program(alter, "list", ALTER_PAT="alter_pk_wrong").code == ExitCode.AUTH
+
+
+def test_it_works_on_the_sandbox_that_is_being_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    declare(readers("alpha"))
+    with serving() as lines:
+        variables = export(monkeypatch, [*lines, *run("sandbox", "dashboard").stdout.splitlines()])
+        assert run("apply", "--yes").code == ExitCode.OK
+        (agent,) = run_program(variables["ALTER_CLI"], "list", "--output", "jsonl").rows
+        assert agent["name"] == "alpha"
+        changed = run_program(variables["ALTER_CLI"], "update", "--agent", agent["id"], "--display-name", "A")
+        assert changed.code == ExitCode.OK
+        page = run_program(
+            variables["ALTER_CLI"], "audit", "--agent", agent["id"], "--output", "json"
+        ).document
+        assert page["items"][0]["actor"] == "owner@sandbox.example"
+        assert {row["actor"] for row in page["items"][1:]} == {"alter-sync/payments/agents"}
+
+
+def test_a_token_can_have_few_permissions_a_user_and_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    flags = ["--permissions", "dashboard_agents:write", "--permissions", "dashboard_audit:read"]
+    result = run("sandbox", "dashboard", *flags, "--user", "ana@example.com", "--token-file", "token")
+    variables = export(monkeypatch, result.stdout.splitlines())
+    assert list(variables) == ["ALTER_CLI", "ALTER_APP_ID"]
+    assert "# the token is in token: set ALTER_PAT to it" in result.stdout
+    assert stat.S_IMODE(os.stat("token").st_mode) == 0o600
+    monkeypatch.setenv("ALTER_PAT", Path("token").read_text().strip())
+    alter = variables["ALTER_CLI"]
+    agent = run_program(alter, "create", "--name", "a", "--output", "json").document["id"]
+    assert run_program(alter, "list").code == ExitCode.AUTH
+    events = run_program(alter, "audit", "--agent", agent, "--output", "jsonl").rows
+    assert {event["actor"] for event in events} == {"ana@example.com"}
+    by_user = export(monkeypatch, run("sandbox", "dashboard", "--user", "bo@example.com").stdout.splitlines())
+    assert run_program(alter, "list", ALTER_PAT=by_user["ALTER_PAT"]).code == ExitCode.OK
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--permissions", "dashboard_agents:reed"], "did you mean 'dashboard_agents:read'?"),
+        (["--permissions", "agents:delete"], "permissions are: dashboard_agents:read,"),
+        (["--user", "ana"], "--user ana: this is no e-mail address"),
+        (["--token-file", "nowhere/token"], "the token file nowhere/token cannot be written"),
+        (["--database", "agents.yaml"], "agents.yaml is not a sandbox"),
+        (["--folder", "taken"], "taken/alter is there already, and alter-sync did not write it"),
+        (["--folder", "linked"], "linked/alter is there already"),
+        (["--folder", "agents.yaml"], "agents.yaml/alter cannot be written: File exists"),
+    ],
+    ids=["typo", "unknown", "user", "token file", "database", "file", "link", "folder"],
+)
+def test_a_dashboard_that_cannot_be_given_is_refused(flags: list[str], said: str) -> None:
+    declare({})
+    Path("taken").mkdir()
+    Path("taken/alter").write_text("#!/bin/sh\necho the real one\n")
+    Path("linked").mkdir()
+    Path("linked/alter").symlink_to(write_alter(DATABASE))
+    result = run("sandbox", "dashboard", *flags)
+    assert (result.code, result.stdout) == (ExitCode.USAGE, "")
+    assert said in result.stderr
+    assert Path("taken/alter").read_text() == "#!/bin/sh\necho the real one\n"
+
+
+def test_nothing_is_put_where_a_shell_would_take_it_for_the_real_one(
+    monkeypatch: pytest.MonkeyPatch, workplace: Path
+) -> None:
+    monkeypatch.setenv("PATH", f"{os.environ['PATH']}{os.pathsep}{os.pathsep}{workplace}/tools")
+    Path("tools").mkdir()
+    result = run("sandbox", "dashboard", "--folder", "tools")
+    assert (result.code, "is on the PATH" in result.stderr) == (ExitCode.USAGE, True)
+    assert list(Path("tools").iterdir()) == []
+
+
+def test_the_executable_is_written_only_when_it_differs(workplace: Path) -> None:
+    alter = write_alter(DATABASE)
+    before = alter.stat()
+    assert write_alter(DATABASE).stat() == before
+    alter.chmod(0o644)
+    assert stat.S_IMODE(write_alter(DATABASE).stat().st_mode) == 0o755
+    alter.write_text(alter.read_text() + "# of an older version\n")
+    assert "older" not in write_alter(DATABASE).read_text()
+    assert list(alter.parent.iterdir()) == [alter]
+
+
+def test_sandboxes_that_share_a_folder_have_an_executable_each(workplace: Path) -> None:
+    one, other = write_alter(Path("it's.db")), write_alter(Path("other.db"))
+    assert (one, other) == (workplace / "it's.db.bin/alter", workplace / "other.db.bin/alter")
+    with running_sandbox(Path("it's.db")) as sandbox:
+        assert sandbox.alter_cli == one
+        token = {"ALTER_PAT": sandbox.server.pat(), "ALTER_APP_ID": sandbox.app_id}
+        assert run_program(one, "create", "--name", "a", **token).code == ExitCode.OK
+    assert run_program(other, "list", **token).code == ExitCode.USAGE  # there is no such sandbox yet
+
+
+def test_a_run_on_the_embedded_one_can_reach_its_dashboard(workplace: Path) -> None:
+    with running_sandbox(DATABASE) as sandbox:
+        assert sandbox.alter_cli == workplace / ".alter-sync/bin/alter"
+        assert sandbox.app_id == sandbox.server.app_id()
+        assert str(sandbox.pat) == "(secret)"
+        assert sandbox.pat.starts_with("alter_pk_")
+
+
+def test_a_folder_that_cannot_be_written_is_named(workplace: Path) -> None:
+    Path("full").write_text("")
+    with pytest.raises(UsageError, match="full/bin/alter cannot be written"):
+        write_alter(DATABASE, Path("full/bin"))

@@ -2,18 +2,20 @@
 
 import hashlib
 import hmac
+import io
 import json
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 from urllib.parse import parse_qsl, unquote, urlencode
 
 import httpx
 
-from reconciler.sandbox import SandboxServer, SandboxSettings
+from reconciler.sandbox import SandboxServer, SandboxSettings, alter_cli
+from tests.support.commands import Result
 
 RunWithApp = Callable[..., Any]
 """`with_app(story, key=…, caller=…)` runs an async story that takes the official client."""
@@ -105,3 +107,26 @@ class SignedClient:
         assert answer.status_code == 201, answer.text
         created: dict[str, Any] = answer.json()
         return created
+
+
+def run_alter(server: SandboxServer, *words: str, stdin: TextIO | None = None, **variables: str) -> Result:
+    """`alter agents …` in this process, with all permissions unless `variables` say otherwise.
+
+    Without `stdin` nobody is there to answer. A variable that is empty is as good as none.
+    """
+    stdout, stderr = io.StringIO(), io.StringIO()
+    code = alter_cli.main(
+        ["agents", *words],
+        stdin=stdin or io.StringIO(),
+        stdout=stdout,
+        stderr=stderr,
+        environ=server.alter_environment() | variables,
+    )
+    return Result(code, stdout.getvalue(), stderr.getvalue())
+
+
+def alter(server: SandboxServer, *words: str, **options: Any) -> Any:
+    """The JSON that a command answers which has to succeed."""
+    result = run_alter(server, *words, "--output", "json", **options)
+    assert (result.code, result.stderr) == (0, "")
+    return result.document

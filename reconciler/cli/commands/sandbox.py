@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
   alter-sync sandbox serve                point any client at it
+  eval "$(alter-sync sandbox dashboard)"  an alter executable for it, with a token
   alter-sync sandbox advance 25h          move its clock
   alter-sync sandbox use secrets/a.env    be a workload: use the key in a file
   alter-sync sandbox reset                forget every agent and key"""
@@ -125,7 +126,7 @@ def serve(
             check_permissions(permissions)
             key = server.create_app_key(permissions) if permissions else server.app_key()
             if key_file is not None:
-                _write_key(key_file, key)
+                write_key(key_file, key)
             try:
                 server.run_forever(on_listening=announce)
             except OSError as error:
@@ -225,11 +226,12 @@ def _existing(database: Path) -> Iterator[SandboxServer]:
         yield server
 
 
-def _write_key(path: Path, key: str) -> None:
+def write_key(path: Path, key: str, *, what: str = "key") -> None:
+    """A credential into a file that only its owner reads."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:
             os.fchmod(descriptor, 0o600)  # a file that was there before keeps its mode otherwise
             file.write(key + "\n")
     except OSError as error:
-        raise UsageError(f"the key file {path} cannot be written: {error.strerror}") from error
+        raise UsageError(f"the {what} file {path} cannot be written: {error.strerror}") from error

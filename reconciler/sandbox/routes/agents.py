@@ -4,8 +4,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from reconciler.sandbox import agents, validation
-from reconciler.sandbox.answers import Refusal, json_answer
+from reconciler.sandbox.answers import Refusal
 from reconciler.sandbox.gate import Call, Gate
+from reconciler.sandbox.responses import json_answer
 
 IDEMPOTENCY_KEY_MAX_LENGTH = 255
 

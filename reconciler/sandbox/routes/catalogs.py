@@ -3,9 +3,9 @@
 from starlette.responses import Response
 from starlette.routing import Route
 
-from reconciler.sandbox.answers import json_answer
 from reconciler.sandbox.catalog import PERMISSION_CATALOG, provider_catalog
 from reconciler.sandbox.gate import Call, Gate
+from reconciler.sandbox.responses import json_answer
 
 
 def routes(gate: Gate) -> list[Route]:

@@ -9,10 +9,11 @@ from starlette.routing import Route
 
 from reconciler.sandbox import validation
 from reconciler.sandbox.agent_keys import use_plaintext
-from reconciler.sandbox.answers import Invalid, Json, Refusal, finding, json_answer
+from reconciler.sandbox.answers import Invalid, Json, Refusal, finding
 from reconciler.sandbox.clock import to_text
 from reconciler.sandbox.faults import Fault, FaultPlan
 from reconciler.sandbox.limits import RateLimiter
+from reconciler.sandbox.responses import json_answer, refuse
 from reconciler.sandbox.store import Store
 
 Control = Callable[[dict[str, Json], Request], Json]
@@ -90,6 +91,6 @@ def _endpoint(run: Control) -> Callable[[Request], object]:
         try:
             return json_answer(run(validation.read_object(await request.body()), request))
         except Refusal as refusal:
-            return refusal.answer()
+            return refuse(refusal)
 
     return endpoint

@@ -1,13 +1,14 @@
 """/sdk/agents/{id}/keys: minting, listing, deprecating and revoking the keys of one agent."""
 
 import sqlite3
+from contextlib import AbstractContextManager
 
 from starlette.responses import Response
 from starlette.routing import Route
 
 from reconciler.sandbox import agent_keys, agents, validation
-from reconciler.sandbox.answers import json_answer
 from reconciler.sandbox.gate import Call, Gate
+from reconciler.sandbox.responses import json_answer
 
 
 def routes(gate: Gate) -> list[Route]:
@@ -30,7 +31,8 @@ def _list(call: Call) -> Response:
 
 def _mint(call: Call) -> Response:
     validation.empty_body(validation.read_object(call.body))
-    return json_answer(agent_keys.mint_key(call.store, call.actor, _living_agent(call)), status=201)
+    with _living_agent(call) as agent:
+        return json_answer(agent_keys.mint_key(call.store, call.actor, agent), status=201)
 
 
 def _deprecate(call: Call) -> Response:
@@ -43,18 +45,19 @@ def _undeprecate(call: Call) -> Response:
 
 def _set_deprecated(call: Call, *, deprecated: bool) -> Response:
     validation.empty_body(validation.read_object(call.body))
-    agent = _living_agent(call)
-    body = agent_keys.set_deprecated(
-        call.store, call.actor, agent, call.path["key_id"], deprecated=deprecated
-    )
-    return json_answer(body)
+    with _living_agent(call) as agent:
+        body = agent_keys.set_deprecated(
+            call.store, call.actor, agent, call.path["key_id"], deprecated=deprecated
+        )
+        return json_answer(body)
 
 
 def _revoke(call: Call) -> Response:
     force = validation.force(call.query)
-    agent = _living_agent(call)
-    return json_answer(agent_keys.revoke_key(call.store, call.actor, agent, call.path["key_id"], force=force))
+    with _living_agent(call) as agent:
+        body = agent_keys.revoke_key(call.store, call.actor, agent, call.path["key_id"], force=force)
+        return json_answer(body)
 
 
-def _living_agent(call: Call) -> sqlite3.Row:
-    return agents.find_agent(call.store, call.actor, call.path["agent_id"], living=True)
+def _living_agent(call: Call) -> AbstractContextManager[sqlite3.Row]:
+    return agents.living_agent(call.store, call.actor, call.path["agent_id"])
