@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from reconciler.model.activity import AuditEvent, RegistryEntry
 from reconciler.model.agent import AgentId, AgentName, AgentPatch, LiveAgent, NewAgent
 from reconciler.model.key import AgentKey, KeyId, MintedKey
 from reconciler.model.secret import Secret
@@ -19,8 +20,8 @@ class AgentApi(Protocol):
     is lost for good, ``errors.Unreachable`` is raised: the caller has to find out what happened.
     """
 
-    def list_agents(self) -> tuple[LiveAgent, ...]:
-        """All non-revoked agents, each once, in order of their names."""
+    def list_agents(self, *, with_revoked: bool = False) -> tuple[LiveAgent, ...]:
+        """All non-revoked agents, each once, in order of their names; or all that there ever were."""
         ...
 
     def get_agent(self, agent_id: AgentId) -> LiveAgent:
@@ -73,8 +74,28 @@ class AgentApi(Protocol):
         """Revokes a key, never with force. Terminal, idempotent."""
         ...
 
+    def revoke_last_key(self, agent_id: AgentId, key_id: KeyId) -> AgentKey:
+        """Revokes a key with force, even the only one: a person's decision, never made by a plan."""
+        ...
+
     def provider_scopes(self) -> Mapping[str, frozenset[str]]:
         """The catalogue: provider → names of its scopes. Needs the permission ``providers:read``."""
+        ...
+
+
+class AuditFeed(Protocol):
+    """The past, from the dashboard plane. Every method raises ``errors.ApiError`` or one of its kinds."""
+
+    def audit_events(self, agent_id: AgentId, *, limit: int = 500, offset: int = 0) -> tuple[AuditEvent, ...]:
+        """What was done to one agent, newest first. ``limit`` is 1 to 500. Needs ``dashboard_audit:read``."""
+        ...
+
+    def registry(self, *, limit: int = 1000, offset: int = 0) -> tuple[RegistryEntry, ...]:
+        """One page of the actors seen in audit data. Needs ``dashboard_agents:read``."""
+        ...
+
+    def registry_entry(self, actor_id: str) -> RegistryEntry:
+        """One of them; ``errors.NotFound`` when it was never seen."""
         ...
 
 

@@ -33,7 +33,7 @@ _AUTH_CODES = frozenset(
     }
 )
 _NOT_FOUND_CODES = frozenset({"agent_not_found", "key_not_found", "caller_agent_unresolved"})
-_CONFLICTS: Mapping[str, type[errors.Conflict]] = {
+CONFLICTS: Mapping[str, type[errors.Conflict]] = {
     "agent_name_exists": errors.NameExists,
     "agent_concurrent_update": errors.ConcurrentUpdate,
     "last_active_key": errors.LastActiveKey,
@@ -104,7 +104,7 @@ class _Refusal:
         if status == 429:
             return self._rate_limited()
         if status == 409:
-            kind = _CONFLICTS.get(code, errors.Conflict)
+            kind = CONFLICTS.get(code, errors.Conflict)
             return kind(self._message(), status=status, hint=self._hint(), code=code)
         if status == 404 and code in _NOT_FOUND_CODES:
             return errors.NotFound(self._message(), status=status, hint=self._hint(), code=code)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Protocol, Self, TypeVar
+from typing import Self, TypeVar
 from urllib.parse import quote, urlencode
 
 from reconciler import errors
@@ -21,14 +21,9 @@ from reconciler.model.values import Json, JsonObject
 from reconciler.ports import Clock
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 
 _AGENTS = "/sdk/agents"
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
-
-
-class _Parser(Protocol[T_co]):
-    def __call__(self, document: Json, *, route: str) -> T_co: ...
 
 
 class SdkPlane:
@@ -96,14 +91,15 @@ class SdkPlane:
 
     # Agents.
 
-    def list_agents(self) -> tuple[LiveAgent, ...]:
-        """All non-revoked agents; one request for each thousand, unless the list moves meanwhile."""
+    def list_agents(self, *, with_revoked: bool = False) -> tuple[LiveAgent, ...]:
+        """All agents; one request for each thousand, unless the list moves meanwhile."""
+        revoked = "true" if with_revoked else "false"
 
         def fetch_page(offset: int) -> wire.Page:
-            query = {"include_revoked": "false", "limit": snapshot.PAGE_SIZE, "offset": offset}
+            query = {"include_revoked": revoked, "limit": snapshot.PAGE_SIZE, "offset": offset}
             return self._call("GET", f"{_AGENTS}?{urlencode(query)}", wire.read_page)
 
-        return snapshot.read_agents(fetch_page)
+        return snapshot.read_agents(fetch_page, with_revoked=with_revoked)
 
     def get_agent(self, agent_id: AgentId) -> LiveAgent:
         """One agent by id, also a revoked one."""
@@ -197,6 +193,10 @@ class SdkPlane:
         """Revokes a key, never with force."""
         return self._call("DELETE", _keys_path(agent_id, key_id), wire.read_key)
 
+    def revoke_last_key(self, agent_id: AgentId, key_id: KeyId) -> AgentKey:
+        """Revokes a key with force, even the only one."""
+        return self._call("DELETE", f"{_keys_path(agent_id, key_id)}?force=true", wire.read_key)
+
     # Catalogues.
 
     def provider_scopes(self) -> Mapping[str, frozenset[str]]:
@@ -211,7 +211,7 @@ class SdkPlane:
         self,
         method: str,
         path: str,
-        parse: _Parser[T],
+        parse: wire.Parser[T],
         *,
         document: JsonObject | None = None,
         headers: Mapping[str, str] | None = None,

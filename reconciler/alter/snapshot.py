@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from reconciler import errors
 from reconciler.alter.wire import Page
+from reconciler.model.activity import AuditEvent, RegistryEntry
 from reconciler.model.agent import AgentId, LiveAgent
 from reconciler.model.key import AgentKey
-from reconciler.ports import AgentApi
+from reconciler.ports import AgentApi, AuditFeed
+
+T = TypeVar("T")
 
 PAGE_SIZE = 1000
 MAX_READS = 6
@@ -63,8 +67,8 @@ class _Union:
         return len(self.agents) == self.total
 
 
-def read_agents(fetch_page: Callable[[int], Page]) -> tuple[LiveAgent, ...]:
-    """All non-revoked agents in order of their names. ``fetch_page`` takes an offset.
+def read_agents(fetch_page: Callable[[int], Page], *, with_revoked: bool = False) -> tuple[LiveAgent, ...]:
+    """All agents in order of their names, the revoked ones only if asked for. ``fetch_page`` takes an offset.
 
     Pages shift while agents come and go, and some servers give them in no fixed order. So a walk that does
     not add up is repeated: until one does, or two in succession are the same, or all since the total last
@@ -79,9 +83,9 @@ def read_agents(fetch_page: Callable[[int], Page]) -> tuple[LiveAgent, ...]:
         reads += 1
         is_united = union.take_in(read)
         if read.is_whole or (before is not None and before.content == read.content):
-            return _live(read.agents)
+            return _sorted(read.agents, with_revoked=with_revoked)
         if is_united and union.is_whole:
-            return _live(union.agents)
+            return _sorted(union.agents, with_revoked=with_revoked)
         before = read
     raise errors.Unreachable(
         f"the list of agents keeps changing, itself or its order: {reads} reads do not add up",
@@ -96,17 +100,44 @@ def read_keys(
     api: AgentApi, agent_ids: Iterable[AgentId], *, parallelism: int
 ) -> dict[AgentId, tuple[AgentKey, ...]]:
     """The keys of each agent. The first failure ends it all: half a picture is none."""
+    return _of_each(api.list_keys, agent_ids, parallelism=parallelism)
+
+
+def read_events(
+    feed: AuditFeed, agent_ids: Iterable[AgentId], *, parallelism: int
+) -> dict[AgentId, tuple[AuditEvent, ...]]:
+    """What was done to each agent lately, newest first."""
+    return _of_each(feed.audit_events, agent_ids, parallelism=parallelism)
+
+
+def read_registry(feed: AuditFeed) -> tuple[RegistryEntry, ...]:
+    """Every actor seen in audit data, each once, page by page."""
+    found: dict[str, RegistryEntry] = {}
+    offset = 0
+    while page := feed.registry(limit=PAGE_SIZE, offset=offset):
+        known = len(found)
+        found |= {entry.actor_id: entry for entry in page}
+        offset += len(page)
+        # A page that is not full is the last one, and one without anything new would go on for ever.
+        if len(page) < PAGE_SIZE or len(found) == known:
+            break
+    return tuple(found.values())
+
+
+def _of_each(
+    read: Callable[[AgentId], T], agent_ids: Iterable[AgentId], *, parallelism: int
+) -> dict[AgentId, T]:
     wanted = tuple(dict.fromkeys(agent_ids))
-    pool = ThreadPoolExecutor(max_workers=parallelism, thread_name_prefix="keys")
+    pool = ThreadPoolExecutor(max_workers=parallelism, thread_name_prefix="reads")
     try:
-        return dict(zip(wanted, pool.map(api.list_keys, wanted), strict=True))
+        return dict(zip(wanted, pool.map(read, wanted), strict=True))
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _live(agents: Mapping[AgentId, LiveAgent]) -> tuple[LiveAgent, ...]:
-    live = (agent for agent in agents.values() if agent.status != "revoked")
-    return tuple(sorted(live, key=lambda agent: agent.name))
+def _sorted(agents: Mapping[AgentId, LiveAgent], *, with_revoked: bool) -> tuple[LiveAgent, ...]:
+    wanted = (agent for agent in agents.values() if with_revoked or agent.status != "revoked")
+    return tuple(sorted(wanted, key=lambda agent: (agent.name, agent.created_at)))
 
 
 def _keep_newest(agents: dict[AgentId, LiveAgent], agent: LiveAgent) -> None:

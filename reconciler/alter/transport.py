@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from importlib import metadata
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import httpx
 
@@ -17,6 +17,7 @@ from reconciler import errors
 from reconciler.alter.answers import Answer
 from reconciler.alter.signing import sign
 from reconciler.alter.wire import Credential
+from reconciler.model.caller import caller_of
 from reconciler.ports import Clock
 
 # A page of 1,000 agents with metadata at its limits stays well below this.
@@ -25,7 +26,6 @@ MAX_ANSWER_BYTES = 64 * 1024 * 1024
 MAX_ANSWER_SECONDS = 120.0
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 30.0
-_MAX_CALLER_CHARACTERS = 255
 
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 
@@ -139,15 +139,6 @@ def checked_base_url(text: str) -> tuple[str, bool]:
     if parts.scheme == "http" and not is_loopback:
         raise _unusable("it begins with http://, which is for addresses of this machine only; use https://")
     return text.rstrip("/"), is_loopback
-
-
-def caller_of(owner: str) -> str:
-    """Who we are in the audit log: printable ASCII, 255 characters at most, never cut inside an escape."""
-    text = "alter-sync/" + quote(owner, safe="/:@+,=!$&'()*;")
-    if len(text) <= _MAX_CALLER_CHARACTERS:
-        return text
-    cut = text[:_MAX_CALLER_CHARACTERS]
-    return cut if "%" not in cut[-2:] else cut[: cut.rindex("%")]
 
 
 def _split(text: str) -> SplitResult | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast, get_args
+from typing import Any, Protocol, TypeVar, cast, get_args
 
 from reconciler import errors
 from reconciler.alter.fields import Fields
@@ -17,10 +17,18 @@ from reconciler.model.secret import Secret
 from reconciler.model.values import Json, JsonObject, without_nulls
 from reconciler.planning.fingerprint import same
 
+T_co = TypeVar("T_co", covariant=True)
+
 _TYPES = get_args(AgentType)
 _STATUSES = get_args(AgentStatus)
 # As many as Alter itself shows of a key: enough to recognise it, useless to anybody else.
 _PREFIX_LENGTH = 15
+
+
+class Parser(Protocol[T_co]):
+    """Reads an answer; ``route`` is what messages call the request."""
+
+    def __call__(self, document: Json, *, route: str) -> T_co: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +67,11 @@ class Credential:
         # White space inside, or another case, is still the key for anybody who reads it.
         squeezed = "".join(concealed.split()).lower()
         return "(withheld: it contains the API key)" if plaintext.lower() in squeezed else concealed
+
+
+def token_environment(token: Secret) -> dict[str, str]:
+    """How the ``alter`` executable is told a personal access token: by its environment, never by a word."""
+    return {"ALTER_PAT": token.reveal()}
 
 
 def new_agent_body(body: NewAgent) -> dict[str, Json]:

@@ -16,15 +16,13 @@ from reconciler.applying.holding import is_of, keeps, readings_of
 from reconciler.applying.key_calls import deprecate, revoke, undeprecate
 from reconciler.applying.marking import older_keys, record_delivery, renewed_claim
 from reconciler.applying.minting import Mint, mint_key
+from reconciler.applying.writing import write_key
 from reconciler.errors import ApiError, BadAnswer, LastActiveKey, SinkError
 from reconciler.model.agent import LiveAgent
 from reconciler.model.desired import DesiredAgent
 from reconciler.model.key import AgentKey, KeyId, MintedKey
 from reconciler.model.mark import Delivered
 from reconciler.ports import Delivery, SecretSink
-
-_DELIVER_ATTEMPTS = 3
-_DELIVER_PAUSE_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,34 +153,14 @@ def _deliver(
     *,
     acknowledged: list[SecretSink],
 ) -> LiveAgent:
-    """Writes to one sink and reads back, a few times if need be, each under a claim that is still ours.
+    """Writes to one sink, each attempt under a claim that is still ours; gives the agent with that claim."""
 
-    A sink that once said that it has the key is added to ``acknowledged``, even if it denies it later.
-    """
-    for attempt in range(_DELIVER_ATTEMPTS):
+    def renew() -> None:
+        nonlocal live
         live = renewed_claim(context, live)
-        try:
-            sink.deliver(delivery)
-            acknowledged.append(sink)
-            _verify(sink, delivery)
-            return live
-        except SinkError:
-            if attempt == _DELIVER_ATTEMPTS - 1:
-                raise
-            context.clock.sleep(_DELIVER_PAUSE_SECONDS * 2**attempt)
-    raise AssertionError("the loop returns or raises")
 
-
-def _verify(sink: SecretSink, delivery: Delivery) -> None:
-    if not sink.is_readable:
-        return
-    reading = sink.read_back(delivery.agent)
-    wrong_key = reading is not None and reading.key_id not in {None, delivery.key_id}
-    if reading is None or wrong_key or reading.fingerprint not in {None, delivery.plaintext.fingerprint()}:
-        raise SinkError(
-            f"sink {sink.name!r} does not hold what was just written to {sink.place(delivery.agent)}",
-            hint="another process may be writing to the same place",
-        )
+    write_key(context.clock, sink, delivery, acknowledged=acknowledged, before_each=renew)
+    return live
 
 
 def _take_back(

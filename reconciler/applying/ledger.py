@@ -24,12 +24,16 @@ class Ledger:
 
     @contextmanager
     def step(self, operations: Sequence[Operation], *, completes: bool = True) -> Iterator[None]:
-        """Operations that succeed or fail together. Unless it ``completes`` them, more has to follow."""
-        self._failed = frozenset(operation.id for operation in operations)
+        """Operations that succeed or fail together. Unless it ``completes`` them, more has to follow.
+
+        An error belongs to the innermost step that it leaves.
+        """
+        around, current = self._failed, frozenset(operation.id for operation in operations)
+        self._failed = current
         yield
         if completes:
-            self._details |= {id_: self._details.get(id_, "") for id_ in self._failed}
-        self._failed = frozenset()
+            self._details |= {id_: self._details.get(id_, "") for id_ in current}
+        self._failed = around
 
     def note(self, detail: str) -> None:
         """Says in a few words what the current step has done."""

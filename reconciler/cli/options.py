@@ -41,6 +41,9 @@ Allow = Annotated[
         metavar="GUARD[=AGENT]",
     ),
 ]
+OnlyDrift = Annotated[
+    bool, typer.Option("--only-drift", help="Put back what was changed outside, and do nothing else.")
+]
 Output = Annotated[OutputFormat, typer.Option("--output", "-o", help="How to write the data on stdout.")]
 Fields = Annotated[
     str, typer.Option("--fields", help="Only these fields of the json or jsonl output.", metavar="A,B")

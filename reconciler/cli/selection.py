@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from reconciler.planning.facts import Allowances
 
 
+_WHY_ABSOLUTE = {
+    "last-active-key": "it keeps agents from being left without a key",
+    "plane": "it says what ALTER_PAT cannot do; the app's runtime key in ALTER_API_KEY can",
+}
+
+
 def parse_allowances(texts: Sequence[str]) -> Allowances:
     """``GUARD`` or ``GUARD=AGENT``, as given to ``--allow``; an unknown guard is refused."""
     from reconciler.planning.facts import IN_USE_GUARD, Allowances
@@ -23,7 +29,7 @@ def parse_allowances(texts: Sequence[str]) -> Allowances:
         if guard in ABSOLUTE:
             raise UsageError(
                 f"--allow {guard}: nothing lets this guard pass",
-                hint="it keeps agents from being left without a key",
+                hint=_WHY_ABSOLUTE[guard],
             )
         if guard == IN_USE_GUARD and not agent:
             raise UsageError(

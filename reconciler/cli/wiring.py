@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,20 +13,18 @@ from typing import TYPE_CHECKING
 from reconciler.cli.boundary import ConfigInvalid
 from reconciler.cli.console import Console
 from reconciler.cli.options import DEFAULT_PARALLELISM
-from reconciler.cli.selection import check_allowed_names, check_targets
-from reconciler.cli.source import Source, open_endpoint
-from reconciler.errors import ApiError, UsageError
+from reconciler.cli.source import Endpoint, Source, open_endpoint
+from reconciler.errors import UsageError
 from reconciler.model.desired import Desired
 from reconciler.model.diagnostic import Diagnostic
 
 if TYPE_CHECKING:
+    from reconciler.alter.dashboard_plane import DashboardPlane
     from reconciler.alter.retry import ApiEvent
     from reconciler.alter.sdk_plane import SdkPlane
     from reconciler.model.agent import AgentName
-    from reconciler.model.plan import Plan
-    from reconciler.planning.facts import Allowances
-    from reconciler.planning.planner import LiveState
-    from reconciler.ports import Clock, SecretSink
+    from reconciler.model.plan import Plane
+    from reconciler.ports import AuditFeed, Clock, SecretSink
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,10 @@ class Session:
     desired: Desired
     findings: tuple[Diagnostic, ...]
     base_url: str
-    api: SdkPlane
+    plane: Plane
+    api: SdkPlane | DashboardPlane
+    # The past, when there is a credential for the plane that knows it.
+    feed: AuditFeed | None
     clock: Clock
     parallelism: int
 
@@ -80,64 +81,76 @@ def open_session(
     is_stopping: Callable[[], bool] = lambda: False,
 ) -> Iterator[Session]:
     """Connects to the API of the configuration's app, or to the sandbox."""
+    configuration = load_configuration(source)
+    with connected(
+        console, source, configuration, parallelism=parallelism, is_stopping=is_stopping
+    ) as session:
+        yield session
+
+
+@contextmanager
+def connected(
+    console: Console,
+    source: Source,
+    configuration: Configuration,
+    *,
+    parallelism: int = DEFAULT_PARALLELISM,
+    is_stopping: Callable[[], bool] = lambda: False,
+) -> Iterator[Session]:
+    """Connects for a configuration that is at hand: over the SDK plane when there is a key for it."""
     from reconciler.alter.clock import SystemClock
     from reconciler.alter.sdk_plane import SdkPlane
 
-    configuration = load_configuration(source)
     desired = configuration.desired
-    with (
-        open_endpoint(console, source, desired) as (base_url, api_key, clock),
-        SdkPlane.connect(
-            base_url=base_url,
-            api_key=api_key,
-            owner=desired.owner,
-            clock=SystemClock(),
-            parallelism=parallelism,
-            on_event=lambda event: _tell(console, event),
-            is_stopping=is_stopping,
-        ) as api,
-    ):
-        yield Session(desired, configuration.findings, base_url, api, clock, parallelism)
+
+    def tell(event: ApiEvent) -> None:
+        _tell(console, event)
+
+    with open_endpoint(console, source, desired.app) as endpoint:
+        dashboard, feed = _dashboard_plane(endpoint, tell, is_stopping)
+
+        def session(plane: Plane, api: SdkPlane | DashboardPlane) -> Session:
+            return Session(
+                desired,
+                configuration.findings,
+                endpoint.base_url,
+                plane,
+                api,
+                feed,
+                endpoint.clock,
+                parallelism,
+            )
+
+        if endpoint.api_key is not None:
+            with SdkPlane.connect(
+                base_url=endpoint.base_url,
+                api_key=endpoint.api_key,
+                owner=desired.owner,
+                clock=SystemClock(),
+                parallelism=parallelism,
+                on_event=tell,
+                is_stopping=is_stopping,
+            ) as api:
+                yield session("sdk", api)
+        elif dashboard is not None:
+            yield session("dashboard", dashboard)
 
 
-def read_live(session: Session, *, rotate: Collection[AgentName] = ()) -> LiveState:
-    """The live agents, and the keys of those for which something is due, in flight or asked for."""
-    from reconciler.alter.snapshot import read_keys
-    from reconciler.cli.run_identity import dead_runs
-    from reconciler.planning.planner import LiveState, needs_keys
+def _dashboard_plane(
+    endpoint: Endpoint, tell: Callable[[ApiEvent], None], is_stopping: Callable[[], bool]
+) -> tuple[DashboardPlane | None, AuditFeed | None]:
+    """The dashboard plane's agents and its feed, when there is a token for it."""
+    if endpoint.dashboard is None:
+        return None, None
+    from reconciler.alter.clock import SystemClock
+    from reconciler.alter.commands import Commands
+    from reconciler.alter.dashboard_feed import DashboardFeed
+    from reconciler.alter.dashboard_plane import DashboardPlane
 
-    agents = session.api.list_agents()
-    wanted = needs_keys(session.desired, agents, now=session.clock.now(), rotate=rotate)
-    keys = read_keys(session.api, wanted, parallelism=session.parallelism)
-    return LiveState(agents, keys, dead_runs(agents))
-
-
-def plan_session(
-    console: Console,
-    session: Session,
-    *,
-    targets: Sequence[str] = (),
-    allow: Allowances,
-    rotate: frozenset[AgentName] = frozenset(),
-    again: bool = False,
-    is_rollback: bool = False,
-) -> Plan:
-    """Reads the live state and makes the plan; with ``rotate``, of these agents' keys alone."""
-    from reconciler.planning.planner import PlanOptions, make_plan
-
-    live = read_live(session, rotate=rotate)
-    names = {str(name) for name in (*session.desired.agents, *(agent.name for agent in live.agents))}
-    check_targets(targets, names)
-    check_allowed_names(allow, names)
-    return make_plan(
-        session.desired,
-        live,
-        now=session.clock.now(),
-        options=PlanOptions(
-            tool_version(), session.base_url, tuple(sorted(targets)), allow, rotate, again, is_rollback
-        ),
-        findings=(*session.findings, *_catalogue_findings(console, session)),
-    )
+    commands = Commands(endpoint.dashboard, clock=SystemClock(), on_event=tell, is_stopping=is_stopping)
+    if endpoint.api_key is None:
+        commands.check()
+    return DashboardPlane(commands), DashboardFeed(commands)
 
 
 def open_sinks(desired: Desired, agents: Collection[AgentName]) -> Mapping[str, SecretSink]:
@@ -154,18 +167,3 @@ def _tell(console: Console, event: ApiEvent) -> None:
     if console.is_verbose or event.attempt >= 3:  # one hiccup is nobody's business, a long wait is
         what = f"{event.route}: {event.reason}, trying again" if event.attempt else "rate limit: going on"
         console.say(f"{what} in {event.wait_seconds:.1f} s")
-
-
-def _catalogue_findings(console: Console, session: Session) -> tuple[Diagnostic, ...]:
-    """Scopes that the provider catalogue does not know. The catalogue is a help, never a condition."""
-    from reconciler.config.loader import catalogue_findings
-
-    if not session.desired.agents:
-        return ()
-    try:
-        catalogue = session.api.provider_scopes()
-    except ApiError as error:
-        if console.is_verbose:
-            console.say(f"scope names are not checked: {error.message}")
-        return ()
-    return catalogue_findings(session.desired, catalogue)

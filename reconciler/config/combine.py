@@ -52,6 +52,7 @@ class Combined:
     sinks: dict[str, Entry]
     guards: Entry | None
     freeze: tuple[Entry, ...]
+    ignore_drift: tuple[Entry, ...]
     agents: tuple[Entry, ...]
     position: Position
     broken: frozenset[tuple[str, str]]
@@ -87,6 +88,7 @@ def combine(documents: Sequence[Document], findings: Findings) -> Combined:
         sinks=_named("sinks", documents, findings),
         guards=_one("guards", _sections(documents, "guards"), findings),
         freeze=tuple(_items(documents, "freeze")),
+        ignore_drift=tuple(_items(documents, "ignore_drift")),
         agents=tuple(_entries("agents", documents)),
         position=agents[0].at if agents else start,
         broken=broken,

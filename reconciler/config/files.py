@@ -52,11 +52,14 @@ def read_text(path: Path, findings: Findings) -> str | None:
         )
         return None
     text = _decoded(raw, file, findings)
-    if text is None:
-        return None
+    return text if text is not None and is_readable(text, file=file, findings=findings) else None
+
+
+def is_readable(text: str, *, file: str, findings: Findings) -> bool:
+    """Whether a text may be parsed. Reports what hides something in it, and API keys."""
     findings.add_text(file, text)
     _refuse_api_keys(text, file, findings)
-    return text if _is_plain(text, file, findings) else None
+    return _is_plain(text, file, findings)
 
 
 def _files_of(path: Path) -> list[Path]:

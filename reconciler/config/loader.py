@@ -14,11 +14,11 @@ from reconciler.config.agents import AgentBuilder
 from reconciler.config.combine import NAMED_SECTIONS, Combined, Document, combine
 from reconciler.config.expand import expand
 from reconciler.config.explain import explain
-from reconciler.config.files import config_files, read_text
+from reconciler.config.files import config_files, is_readable, read_text
 from reconciler.config.findings import Findings, shown
 from reconciler.config.lint import lint
 from reconciler.config.nodes import Table
-from reconciler.config.settings import freeze_windows, guard_settings
+from reconciler.config.settings import drift_ignores, freeze_windows, guard_settings
 from reconciler.config.shapes import read
 from reconciler.config.sink_refs import check_places, sink_refs
 from reconciler.config.source import parse
@@ -52,6 +52,18 @@ def load(paths: Sequence[Path], *, now: datetime | None = None) -> Loaded:
     return Loaded(None if findings.has_errors else desired, findings.sorted())
 
 
+def load_text(text: str, *, file: str, now: datetime) -> Loaded:
+    """The same for one text that is no file yet; ``file`` is what positions call it."""
+    findings = Findings()
+    desired: Desired | None = None
+    with _without_gc():
+        is_clean = is_readable(text, file=file, findings=findings)
+        document = _parsed(text, file, findings) if is_clean else None
+        if document is not None:
+            desired = _desired([document], now, findings)
+    return Loaded(None if findings.has_errors else desired, findings.sorted())
+
+
 def schema_text() -> str:
     """The JSON Schema of the configuration, as it is shipped."""
     return schema.schema_text("agents")
@@ -80,10 +92,14 @@ def catalogue_findings(desired: Desired, catalogue: Mapping[str, frozenset[str]]
 
 def _document(path: Path, findings: Findings) -> Document | None:
     text = read_text(path, findings)
-    root = None if text is None else parse(text, file=str(path), findings=findings)
+    return None if text is None else _parsed(text, str(path), findings)
+
+
+def _parsed(text: str, file: str, findings: Findings) -> Document | None:
+    root = parse(text, file=file, findings=findings)
     if root is None:
         return None
-    data, file = read(root, schema.agents_shape()), str(path)
+    data = read(root, schema.agents_shape())
     broken: frozenset[tuple[str, str]] = frozenset()
     if not schema.fits(data):
         wrong = explain(data, root, file=file, findings=findings)
@@ -116,6 +132,7 @@ def _desired(documents: Sequence[Document], now: datetime, findings: Findings) -
         sinks=sinks,
         guards=guard_settings(combined.guards, findings),
         freeze=freeze_windows(combined.freeze, findings),
+        ignore_drift=drift_ignores(combined.ignore_drift, now, findings),
     )
 
 

@@ -1,4 +1,4 @@
-"""Reads what concerns no single agent: rotation policies, guards and freeze windows."""
+"""Reads what concerns no single agent: rotation policies, guards, freeze windows, ignored drift."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from reconciler.config.combine import Entry
-from reconciler.config.findings import Findings
+from reconciler.config.findings import Findings, shown
 from reconciler.config.lint import ROTATION_DURATIONS, lint_duration, lint_moment
 from reconciler.config.times import parse_duration, parse_moment
-from reconciler.model.desired import CountLimit, FreezeWindow, GuardSettings, RotationPolicy
+from reconciler.model.desired import CountLimit, DriftIgnore, FreezeWindow, GuardSettings, RotationPolicy
 from reconciler.model.values import Json, JsonObject
 
 
@@ -84,6 +84,24 @@ def freeze_windows(entries: Iterable[Entry], findings: Findings) -> tuple[Freeze
         reason = entry.data.get("reason", "")
         windows.setdefault((start, end, reason), FreezeWindow(start, end, reason, entry.at))
     return tuple(windows[key] for key in sorted(windows))
+
+
+def drift_ignores(entries: Iterable[Entry], now: datetime, findings: Findings) -> tuple[DriftIgnore, ...]:
+    """The rules that have not ended, in a fixed order; those that have are reported."""
+    rules = []
+    for entry in entries:
+        until = None
+        if "until" in entry.data:
+            lint_moment(entry, ("until",), entry.data["until"], findings=findings)
+            until = parse_moment(entry.data["until"], ends_day=True)
+        if until is not None and until <= now:
+            message = f"the drift of {shown(entry.data['agent'])} is no longer ignored: the rule has ended"
+            hint = "Remove it, or give it another day."
+            findings.warning("ignore-ended", message, entry.place("until"), hint=hint)
+            continue
+        data = entry.data
+        rules.append(DriftIgnore(data["agent"], data.get("path", "*"), data["reason"], until, entry.at))
+    return tuple(sorted(rules, key=lambda rule: (rule.agent, rule.path, rule.reason)))
 
 
 def _limit(data: JsonObject | None, default: CountLimit) -> CountLimit:

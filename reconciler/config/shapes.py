@@ -105,10 +105,14 @@ def _scalar(node: Scalar, wanted: frozenset[str]) -> Json:
 
 
 def _free_scalar(node: Scalar) -> Json:
-    """Plain ``true``, ``null`` and numbers whose text survives a round trip are that; all else is text."""
-    text = node.text
-    if not node.is_plain:
-        return text
+    return plain_value(node.text) if node.is_plain else node.text
+
+
+def plain_value(text: str) -> Json:
+    """What a text without quotes stands for where anything may stand.
+
+    ``true``, ``null`` and numbers whose text survives a round trip are that; all else is text.
+    """
     if text in NULLS:
         return None
     if text in ("true", "false"):

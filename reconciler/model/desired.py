@@ -92,6 +92,17 @@ class FreezeWindow:
 
 
 @dataclass(frozen=True, slots=True)
+class DriftIgnore:
+    """Drift that is known and not counted: ``agent`` and ``path`` are globs, ``until`` is its end if any."""
+
+    agent: str
+    path: str
+    reason: str
+    until: datetime | None
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
 class DesiredAgent:
     """One declared agent. ``None`` means "not declared": that field is left as it is."""
 
@@ -110,6 +121,8 @@ class DesiredAgent:
     deliver_to: tuple[str, ...] = ()
     ignore: frozenset[str] = frozenset()
     narrowing_grace: timedelta | None = None
+    # Paths of which the mark keeps what it says. Only a repair names any: it does not carry them out.
+    left_alone: frozenset[str] = frozenset()
     # Where single fields stand, by path ("scopes", "scopes.google", "display_name", "metadata.team", …).
     positions: Mapping[str, Position] = field(default_factory=dict)
 
@@ -135,3 +148,4 @@ class Desired:
     sinks: Mapping[str, SinkRef] = field(default_factory=dict)
     guards: GuardSettings = GuardSettings()
     freeze: tuple[FreezeWindow, ...] = ()
+    ignore_drift: tuple[DriftIgnore, ...] = ()

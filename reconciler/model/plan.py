@@ -30,6 +30,8 @@ OperationKind = Literal[
     "undeprecate_key",
     "revoke_key",
 ]
+# How the live API is reached: signed HTTP with an app's key, or the ``alter`` executable with a token.
+Plane = Literal["sdk", "dashboard"]
 OPERATION_KINDS: tuple[OperationKind, ...] = get_args(OperationKind)
 
 # widening: the agent may do more than before; narrowing: less; destructive: cannot be undone.
@@ -124,6 +126,7 @@ class Plan:
     allowed: tuple[str, ...] = ()
     findings: tuple[Diagnostic, ...] = ()
     plan_digest: str = ""
+    plane: Plane = "sdk"
 
     @property
     def has_changes(self) -> bool:

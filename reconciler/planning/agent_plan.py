@@ -9,9 +9,10 @@ from reconciler.errors import Refused
 from reconciler.model.agent import LiveAgent
 from reconciler.model.desired import DesiredAgent
 from reconciler.model.diagnostic import Diagnostic
-from reconciler.model.mark import Mark, format_time
+from reconciler.model.mark import format_time
 from reconciler.model.plan import Change, Operation, OperationKind, Waiting
 from reconciler.model.values import Json
+from reconciler.planning.adoption import adopt_operation
 from reconciler.planning.agent_diff import AgentDiff, diff_agent
 from reconciler.planning.expiry import EXPIRY_GRACE, expired_at
 from reconciler.planning.facts import Facts
@@ -27,6 +28,8 @@ class AgentPlan:
     operations: tuple[Operation, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     findings: tuple[Diagnostic, ...] = ()
+    # As declared, and nobody's: nothing has to be done, but whoever reads the plan should know.
+    is_unowned: bool = False
 
 
 def plan_declared(facts: Facts, agent: DesiredAgent, live: LiveAgent | None) -> AgentPlan:
@@ -39,7 +42,11 @@ def plan_declared(facts: Facts, agent: DesiredAgent, live: LiveAgent | None) -> 
         return _plan_expired(facts, agent, live, expired=expired)
     diff = diff_agent(agent, live, inherited_mark(facts.desired, live))
     if mark is None:
-        return AgentPlan(_adopt(facts, agent, live, diff), _narrowing(agent, live, diff))
+        narrowing = _narrowing(agent, live, diff)
+        if live.mark is None and not diff and not facts.allow.permits("unowned", agent.name):
+            return AgentPlan(waiting=narrowing, is_unowned=not expired)
+        adopt = adopt_operation(facts, agent, live)
+        return AgentPlan((adopt, *_updates(agent, live, diff, depends_on=(adopt.id,))), narrowing)
     keys = plan_keys(facts, agent, live)
     if keys.is_claimed:
         return AgentPlan(waiting=keys.waiting)
@@ -54,7 +61,8 @@ def plan_rotation(facts: Facts, agent: DesiredAgent, live: LiveAgent | None, *, 
     """The plan of an agent whose keys alone are to be worked on, forwards or back to the key before."""
     if live is None or our_mark(facts.desired, live) is None:
         what = "is not live" if live is None else "is not managed by this configuration yet"
-        raise Refused(f"agent {agent.name!r} {what}: it has no key to rotate", hint="apply first")
+        hint = "apply first" if live is None else f"`alter-sync adopt {agent.name}` first"
+        raise Refused(f"agent {agent.name!r} {what}: it has no key to rotate", hint=hint)
     if not agent.deliver_to:
         raise Refused(
             f"agent {agent.name!r} delivers to no sink, so a new key would be lost",
@@ -62,6 +70,33 @@ def plan_rotation(facts: Facts, agent: DesiredAgent, live: LiveAgent | None, *, 
         )
     keys = (plan_rollback if backwards else plan_keys)(facts, agent, live)
     return AgentPlan(keys.operations, keys.waiting)
+
+
+def plan_adoption(facts: Facts, agent: DesiredAgent, live: LiveAgent | None, *, is_named: bool) -> AgentPlan:
+    """The plan that puts a live agent under this owner and leaves all else as it is.
+
+    ``is_named``: the user asked for exactly this agent. Raises ``Refused`` when that cannot be.
+    """
+    if live is None:
+        if is_named:
+            raise Refused(
+                f"agent {agent.name!r} is not live: there is nothing to adopt", hint="apply creates it"
+            )
+        return AgentPlan()
+    if our_mark(facts.desired, live):
+        return AgentPlan()
+    if expired := expired_at(agent, facts.now):
+        # Once it is ours, apply suspends it and a day after its date revokes it, with every key in use.
+        message = (
+            f"agent {agent.name!r} expired at {format_time(expired)}: it is not adopted, because the next "
+            "runs of apply would suspend and then revoke it"
+        )
+        hint = "move its expires_at, or take it out, if the agent is to live"
+        if is_named:
+            raise Refused(message, hint=hint)
+        where = agent.position_of("expires_at")
+        return AgentPlan(findings=(Diagnostic("warning", "expired", message, where, hint),))
+    return AgentPlan((adopt_operation(facts, agent, live),))
 
 
 def plan_undeclared(facts: Facts, live: LiveAgent) -> AgentPlan:
@@ -150,30 +185,6 @@ def _updates(
         kind: OperationKind = "suspend_agent" if diff.status.after == "inactive" else "resume_agent"
         found.append(operation_for(kind, agent, live, (diff.status,), depends_on=depends_on))
     return tuple(found)
-
-
-def _adopt(facts: Facts, agent: DesiredAgent, live: LiveAgent, diff: AgentDiff) -> tuple[Operation, ...]:
-    mark = live.mark
-    reason = "declared; live without an owner" if mark is None else _taken_over(facts, mark)
-    before = {"owner": mark.owner, "app": mark.app} if mark else None
-    after = {"owner": facts.desired.owner, "app": facts.desired.app.name}
-    adopt = Operation(
-        id=f"adopt_agent:{agent.name}",
-        kind="adopt_agent",
-        agent=agent.name,
-        reason=reason,
-        agent_id=live.id,
-        version=live.version,
-        changes=(Change("mark", before, after, cause="new" if mark is None else "config"),),
-        source=agent.position,
-    )
-    return (adopt, *_updates(agent, live, diff, depends_on=(adopt.id,)))
-
-
-def _taken_over(facts: Facts, mark: Mark) -> str:
-    if mark.owner == facts.desired.owner:
-        return f"marked for app {mark.app!r}"
-    return f"taken over from owner {mark.owner!r}"
 
 
 def _replace(agent: DesiredAgent, live: LiveAgent, change: Change) -> tuple[Operation, ...]:

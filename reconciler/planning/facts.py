@@ -10,6 +10,7 @@ from reconciler.model.agent import AgentId, AgentName, LiveAgent
 from reconciler.model.desired import Desired, RotationPolicy
 from reconciler.model.key import AgentKey
 from reconciler.model.mark import Mark, RunId
+from reconciler.model.plan import Plane
 from reconciler.planning.key_facts import KeyFacts
 from reconciler.planning.ownership import our_mark
 
@@ -52,6 +53,7 @@ class Facts:
     dead_runs: frozenset[RunId] = frozenset()
     rotate: frozenset[AgentName] = frozenset()
     again: bool = False
+    plane: Plane = "sdk"
 
     def owned(self) -> Mapping[AgentName, LiveAgent]:
         """The live agents that carry this configuration's mark."""

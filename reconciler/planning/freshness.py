@@ -13,7 +13,7 @@ from datetime import datetime
 from reconciler.errors import StalePlan
 from reconciler.model.desired import Desired
 from reconciler.model.mark import format_time
-from reconciler.model.plan import PLAN_LIFETIME, Operation, Plan
+from reconciler.model.plan import PLAN_LIFETIME, Operation, Plan, Plane
 from reconciler.planning.facts import Allowances
 from reconciler.planning.fingerprint import digest
 from reconciler.planning.ordering import with_dependents
@@ -22,7 +22,7 @@ from reconciler.planning.plan_document import operation_document
 _AGAIN = "make a new plan with `alter-sync plan --save`, review it, and apply that"
 
 
-def check_inputs(saved: Plan, desired: Desired, *, base_url: str, now: datetime) -> None:
+def check_inputs(saved: Plan, desired: Desired, *, base_url: str, plane: Plane, now: datetime) -> None:
     """Refuses a plan of another configuration, app or time, before anything is read from the API."""
     # The digest leaves the times out, so the end is counted from the beginning and not believed.
     expires_at = min(saved.expires_at, saved.created_at + PLAN_LIFETIME)
@@ -33,6 +33,10 @@ def check_inputs(saved: Plan, desired: Desired, *, base_url: str, now: datetime)
         raise StalePlan(f"the saved plan is for {theirs}, the configuration for {ours}", hint=_AGAIN)
     if saved.base_url != base_url:
         raise StalePlan(f"the saved plan is for {saved.base_url}, this run for {base_url}", hint=_AGAIN)
+    if saved.plane != plane:
+        raise StalePlan(
+            f"the saved plan is for the {saved.plane} plane, this run for the {plane} plane", hint=_AGAIN
+        )
     if saved.config_digest != digest(desired):
         raise StalePlan("the configuration changed since the plan was saved", hint=_AGAIN)
 

@@ -15,10 +15,11 @@ from reconciler.model.mark import format_time
 from reconciler.model.plan import Blocked, Operation
 from reconciler.planning.facts import IN_USE_GUARD, Facts
 from reconciler.planning.key_guards import key_cap, key_in_use, last_active_key, rotation_pace
+from reconciler.planning.plane_guard import plane
 from reconciler.planning.refusal import Guard, of_kinds, refuse
 
 # What is never let through, whoever asks.
-ABSOLUTE = frozenset({"last-active-key"})
+ABSOLUTE = frozenset({"last-active-key", "plane"})
 
 # Kinds that change an agent that is live already; adoption changes nothing but the mark.
 _CHANGING = frozenset({"update_agent", "set_scopes", "suspend_agent", "resume_agent", "revoke_agent"})
@@ -73,7 +74,10 @@ def _unowned(facts: Facts, operations: Sequence[Operation]) -> Iterator[Blocked]
     """The live agent carries no mark: somebody made it by hand."""
     for operation in of_kinds(operations, "adopt_agent"):
         if facts.mark_of(operation.agent) is None:
-            reason = "a live agent of this name was not made by alter-sync; to manage it, adopt it"
+            reason = (
+                "a live agent of this name was not made by alter-sync; `alter-sync adopt` puts it under this "
+                "owner and changes nothing else"
+            )
             yield refuse("unowned", operation, reason)
 
 
@@ -187,6 +191,7 @@ def _freeze(facts: Facts, operations: Sequence[Operation]) -> Iterator[Blocked]:
 # The registry is the list of guards; `--allow` takes these names.
 GUARDS: Mapping[str, Guard] = {
     "wrong-app": _wrong_app,
+    "plane": plane,
     "foreign-owner": _foreign_owner,
     "unowned": _unowned,
     "empty-config": _empty_config,

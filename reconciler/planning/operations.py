@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from reconciler.model.agent import LiveAgent
 from reconciler.model.desired import DesiredAgent
-from reconciler.model.plan import Change, Effect, Operation, OperationKind, Risk
+from reconciler.model.plan import Change, Effect, Operation, OperationKind, Plane, Risk
 
 _REVOKING = frozenset[OperationKind]({"revoke_agent", "revoke_key"})
 
@@ -67,13 +67,12 @@ def _joined(first: Operation, second: Operation) -> Operation:
     return replace(first, changes=(*first.changes, *second.changes), reason=reason)
 
 
-def permissions_for(operations: Iterable[Operation]) -> tuple[str, ...]:
-    """The permissions that a key needs to carry these operations out: read, write, and admin to revoke."""
+def permissions_for(operations: Iterable[Operation], *, plane: Plane = "sdk") -> tuple[str, ...]:
+    """The permissions that it takes to carry these operations out: read, write, and admin to revoke."""
     kinds = {operation.kind for operation in operations}
-    if not kinds:
-        return ("agents:read",)
-    admin = ("agents:admin",) if kinds & _REVOKING else ()
-    return ("agents:read", "agents:write", *admin)
+    verbs = ["read", *(["write"] if kinds else []), *(["admin"] if kinds & _REVOKING else [])]
+    resource = "agents" if plane == "sdk" else "dashboard_agents"
+    return tuple(f"{resource}:{verb}" for verb in verbs)
 
 
 def mint_operation(

@@ -28,7 +28,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "created_at": format_time(plan.created_at),
         "expires_at": format_time(plan.expires_at),
         "owner": plan.owner,
-        "app": {"name": plan.app, "base_url": plan.base_url},
+        "app": {"name": plan.app, "base_url": plan.base_url, "plane": plan.plane},
         "config_digest": plan.config_digest,
         "live_digest": plan.live_digest,
         "plan_digest": plan.plan_digest,
@@ -38,7 +38,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "blocked": [blocked_document(entry) for entry in plan.blocked],
         "unmanaged": list(plan.unmanaged),
         "replaced": list(plan.replaced),
-        "permissions": list(permissions_for(plan.operations)),
+        "permissions": list(permissions_for(plan.operations, plane=plan.plane)),
         "targets": list(plan.targets),
         "allowed": list(plan.allowed),
         "findings": [finding.as_json() for finding in plan.findings],
@@ -76,6 +76,7 @@ def read_plan(document: Json) -> Plan:
         targets=tuple(document["targets"]),
         allowed=tuple(document["allowed"]),
         in_sync=document["summary"]["in_sync"],
+        plane=document["app"]["plane"],
     )
 
 

@@ -6,7 +6,7 @@ on something refused is taken out as well.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -17,8 +17,15 @@ from reconciler.model.desired import DEFAULT_BASE_URL, Desired
 from reconciler.model.diagnostic import Diagnostic
 from reconciler.model.key import AgentKey
 from reconciler.model.mark import RunId
-from reconciler.model.plan import PLAN_LIFETIME, Blocked, Operation, Plan
-from reconciler.planning.agent_plan import AgentPlan, plan_declared, plan_rotation, plan_undeclared
+from reconciler.model.plan import PLAN_LIFETIME, Blocked, Operation, Plan, Plane
+from reconciler.planning.adoption import unowned_finding
+from reconciler.planning.agent_plan import (
+    AgentPlan,
+    plan_adoption,
+    plan_declared,
+    plan_rotation,
+    plan_undeclared,
+)
 from reconciler.planning.expiry import as_of
 from reconciler.planning.facts import Allowances, Facts
 from reconciler.planning.fingerprint import digest
@@ -27,6 +34,10 @@ from reconciler.planning.key_facts import may_need_work
 from reconciler.planning.ordering import ordered, with_dependents, work_units
 from reconciler.planning.ownership import inherited_mark, our_mark
 from reconciler.planning.plan_document import plan_digest
+from reconciler.planning.repair import repairing
+
+# What else waits is the business of a whole apply.
+_WAITS_OF_REPAIRS = frozenset({"claimed", "narrowing"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +56,9 @@ class LiveState:
 class PlanOptions:
     """What the command line asks for. ``targets`` are names or globs; none means everything.
 
-    With ``rotate`` the plan is about the keys of these agents alone: a rotation now, or its rollback.
+    With ``rotate`` the plan is about the keys of these agents alone: a rotation now, or its rollback. With
+    ``adopt``, names or globs, it only marks them; an empty one means every declared agent that is not ours.
+    With ``only_drift`` it puts back what was changed outside, of a configuration ``as_applied``.
     """
 
     tool_version: str
@@ -55,6 +68,9 @@ class PlanOptions:
     rotate: frozenset[AgentName] = frozenset()
     again: bool = False
     is_rollback: bool = False
+    plane: Plane = "sdk"
+    adopt: tuple[str, ...] | None = None
+    only_drift: bool = False
 
 
 def needs_keys(
@@ -83,18 +99,20 @@ def make_plan(
     findings: Sequence[Diagnostic] = (),
 ) -> Plan:
     """The plan that brings ``live`` to ``desired``. The same inputs give the same plan."""
-    timely = as_of(desired, now)
-    by_name = {agent.name: agent for agent in live.agents}
-    facts = Facts(
-        timely, by_name, now, options.allow, live.keys, live.dead_runs, options.rotate, options.again
-    )
+    facts = _facts(desired, live, now=now, options=options)
+    timely, by_name = facts.desired, facts.live
     names = sorted({*timely.agents, *by_name})
     parts = _parts(facts, [name for name in names if _is_target(name, options)], options)
-    operations = ordered(operation for part in parts.values() for operation in part.operations)
+    operations = ordered(_wanted(facts, parts, options))
     blocked = refusals(facts, operations)
     fallen = with_dependents({entry.operation.id for entry in blocked if entry.operation}, operations)
     kept = tuple(operation for operation in operations if operation.id not in fallen)
-    waiting = tuple(entry for part in parts.values() for entry in part.waiting)
+    waiting = tuple(
+        entry
+        for part in parts.values()
+        for entry in part.waiting
+        if not options.only_drift or entry.stage in _WAITS_OF_REPAIRS
+    )
     busy = {op.agent for op in operations} | {entry.agent for entry in waiting}
     plan = Plan(
         tool_version=options.tool_version,
@@ -109,11 +127,13 @@ def make_plan(
         waiting=waiting,
         blocked=_with_dependent_counts(blocked, operations),
         unmanaged=tuple(name for name in names if name not in timely.agents and by_name[name].mark is None),
-        in_sync=sum(name in by_name and name in parts and name not in busy for name in timely.agents),
+        # An adoption compares nothing, so it cannot say.
+        in_sync=0 if options.adopt is not None else _in_sync(facts, parts, busy),
         replaced=_replaced(kept),
         targets=options.targets,
         allowed=options.allow.as_texts(),
-        findings=(*findings, *(finding for part in parts.values() for finding in part.findings)),
+        plane=options.plane,
+        findings=(*findings, *_findings(parts)),
     )
     return replace(plan, plan_digest=plan_digest(plan))
 
@@ -126,7 +146,30 @@ def matches(name: str, targets: Collection[str]) -> bool:
 def _is_target(name: AgentName, options: PlanOptions) -> bool:
     if options.rotate:
         return name in options.rotate
+    if options.adopt:
+        return matches(name, options.adopt)
     return not options.targets or matches(name, options.targets)
+
+
+def _facts(desired: Desired, live: LiveState, *, now: datetime, options: PlanOptions) -> Facts:
+    return Facts(
+        as_of(desired, now),
+        {agent.name: agent for agent in live.agents},
+        now,
+        _allowed(options),
+        live.keys,
+        live.dead_runs,
+        options.rotate,
+        again=options.again,
+        plane=options.plane,
+    )
+
+
+def _allowed(options: PlanOptions) -> Allowances:
+    """What may pass: to ask for an adoption is to let the guard pass that is there to ask for one."""
+    if options.adopt is None:
+        return options.allow
+    return Allowances(options.allow.pairs | {("unowned", None)})
 
 
 def _parts(facts: Facts, names: Iterable[AgentName], options: PlanOptions) -> Mapping[AgentName, AgentPlan]:
@@ -142,13 +185,34 @@ def _parts(facts: Facts, names: Iterable[AgentName], options: PlanOptions) -> Ma
     return parts
 
 
+def _wanted(facts: Facts, parts: Mapping[AgentName, AgentPlan], options: PlanOptions) -> Iterator[Operation]:
+    """The operations of all agents, or what of them puts something back."""
+    for part in parts.values():
+        for operation in part.operations:
+            wanted = repairing(facts, operation) if options.only_drift else operation
+            if wanted is not None:
+                yield wanted
+
+
 def _plan_agent(facts: Facts, name: AgentName, options: PlanOptions) -> AgentPlan:
     declared, live = facts.desired.agents.get(name), facts.live.get(name)
+    if options.adopt is not None:
+        named = name in options.adopt
+        return plan_adoption(facts, declared, live, is_named=named) if declared else AgentPlan()
     if declared is None:
         return plan_undeclared(facts, live) if live and not options.rotate else AgentPlan()
     if options.rotate:
         return plan_rotation(facts, declared, live, backwards=options.is_rollback)
     return plan_declared(facts, declared, live)
+
+
+def _in_sync(facts: Facts, parts: Collection[AgentName], busy: Collection[AgentName]) -> int:
+    return sum(name in facts.live and name in parts and name not in busy for name in facts.desired.agents)
+
+
+def _findings(parts: Mapping[AgentName, AgentPlan]) -> tuple[Diagnostic, ...]:
+    unowned = unowned_finding([name for name, part in parts.items() if part.is_unowned])
+    return (*unowned, *(finding for part in parts.values() for finding in part.findings))
 
 
 def _replaced(operations: Sequence[Operation]) -> tuple[AgentName, ...]:

@@ -159,10 +159,15 @@ def _mark_after(
 ) -> Mark:
     """The mark that is true once the PATCH is done: only what is applied, or was in sync, is in its spec."""
     before = inherited_mark(desired, live)
-    old_spec = before.spec if before else {}
+    # An agent that is adopted was applied by nobody: what differs is the configuration being ahead of it.
+    old_spec = before.spec if before else _spec_of_live(agent, live)
     not_applied = _groups_left_alone(diff, kinds)
     spec = {path: mark for path, mark in applied_spec(agent).items() if _group(path) not in not_applied}
-    spec |= {path: mark for path, mark in old_spec.items() if _group(path) in not_applied}
+    spec |= {
+        path: mark
+        for path, mark in old_spec.items()
+        if _group(path) in not_applied or path in agent.left_alone
+    }
     if "policy" in spec and "policy" in old_spec and old_spec["policy"].partition(":")[0] == spec["policy"]:
         spec["policy"] = old_spec["policy"]
     protect = before.protect if before else None
@@ -177,6 +182,22 @@ def _mark_after(
         claim=claim,
         retiring=before.retiring if before else (),
     )
+
+
+def _spec_of_live(agent: DesiredAgent, live: LiveAgent) -> dict[str, str]:
+    """The fingerprints of what a live agent has of the declared fields, as if that had been applied.
+
+    A policy is shown with the server's own parts in it, so of that nothing is said.
+    """
+    seen = replace(
+        agent,
+        display_name=None if agent.display_name is None else live.display_name,
+        status="inactive" if live.status == "inactive" else "active",
+        scopes=live.target_scopes,
+        metadata={key: live.own_metadata[key] for key in agent.metadata if key in live.own_metadata},
+        policy=None,
+    )
+    return applied_spec(seen)
 
 
 def _groups_left_alone(diff: AgentDiff, kinds: set[OperationKind]) -> set[str]:

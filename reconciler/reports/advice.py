@@ -54,8 +54,9 @@ def next_step(plan: Plan, command: str) -> str:
     """The last line of a report; ``command`` is the plan's ``apply_command``."""
     if plan.has_changes:
         rest = "; what is blocked stays as it is." if plan.blocked else "."
-        needed = ", ".join(permissions_for(plan.operations))
-        return f"Run `{command}` to carry this out{rest} Its key needs {needed}."
+        needed = ", ".join(permissions_for(plan.operations, plane=plan.plane))
+        whose = "Its key" if plan.plane == "sdk" else "Its token"
+        return f"Run `{command}` to carry this out{rest} {whose} needs {needed}."
     if plan.blocked:
         return "Nothing can be carried out: everything that differs is blocked, see above."
     if any(entry.stage == "overdue" for entry in plan.waiting):

@@ -24,7 +24,7 @@ Document = Mapping[str, Any]
 Output = Literal["json", "jsonl"]
 
 # What is a row, in the documents that have rows: one line each in jsonl, and what fields are chosen from.
-_ROWS = ("operations", "agents", "findings")
+_ROWS = ("operations", "agents", "findings", "items")
 
 
 def outcome_document(outcome: Outcome) -> dict[str, Any]:

@@ -10,6 +10,8 @@ COMMANDS = (
     ("validate",),
     ("plan",),
     ("apply",),
+    ("export",),
+    ("adopt",),
     ("status",),
     ("schema",),
     ("demo",),

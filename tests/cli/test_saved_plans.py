@@ -181,7 +181,7 @@ def test_targets_and_allowances_belong_to_the_plan(alter: SandboxServer, flags: 
     saved()
     result = run("apply", "plan.json", "--yes", *flags)
     assert result.code == ExitCode.USAGE
-    assert "belong to `alter-sync plan --save`" in result.stderr
+    assert "belong to `plan --save`" in result.stderr
 
 
 def test_what_was_let_through_when_it_was_made_passes_again(alter: SandboxServer) -> None:

@@ -18,7 +18,7 @@ from reconciler.model.desired import (
 from reconciler.model.diagnostic import Position
 from reconciler.model.key import AgentKey, KeyId
 from reconciler.model.mark import MARK_KEY, Claim, Delivered, Mark, RunId
-from reconciler.model.plan import Plan
+from reconciler.model.plan import Plan, Plane
 from reconciler.model.scopes import Scopes
 from reconciler.model.values import JsonObject
 from reconciler.planning.facts import Allowances
@@ -243,6 +243,8 @@ def planned(
     rotate: Iterable[str] = (),
     again: bool = False,
     is_rollback: bool = False,
+    plane: Plane = "sdk",
+    adopt: tuple[str, ...] | None = None,
 ) -> Plan:
     """The plan for these live agents; ``keys`` is by name of agent."""
     state = LiveState(
@@ -258,6 +260,8 @@ def planned(
         rotate=frozenset(AgentName(name) for name in rotate),
         again=again,
         is_rollback=is_rollback,
+        plane=plane,
+        adopt=adopt,
     )
     return make_plan(desired, state, now=now, options=options)
 

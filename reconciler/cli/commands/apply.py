@@ -15,9 +15,10 @@ from reconciler.cli.carry_out import ask, carry_out, check_fields, finish, say_c
 from reconciler.cli.commands.plan import show_plan
 from reconciler.cli.console import Console, OutputFormat
 from reconciler.cli.interrupts import StopRequest
+from reconciler.cli.live_plan import plan_repair, plan_session
 from reconciler.cli.selection import parse_allowances
 from reconciler.cli.source import Source
-from reconciler.cli.wiring import Session, open_session, plan_session
+from reconciler.cli.wiring import Session, open_session
 from reconciler.errors import ExitCode, UsageError
 from reconciler.reports import advice
 
@@ -31,6 +32,7 @@ Examples:
   alter-sync apply --yes                     without asking, for CI
   alter-sync apply plan.json                 exactly the saved plan, or nothing (exit 13)
   alter-sync apply --allow revoke-in-use=old-bot   let one agent pass one guard
+  alter-sync apply --only-drift              put back what was changed outside, and nothing else
   alter-sync apply --sandbox --yes           on the embedded Alter
 """
 
@@ -51,8 +53,13 @@ class Request:
     plan_file: Path | None
     targets: Sequence[str]
     allow: Allowances
+    only_drift: bool
     yes: bool
     parallelism: int
+
+    def command(self) -> str:
+        """The same command again."""
+        return self.source.command("apply", *(["--only-drift"] if self.only_drift else []))
 
 
 def apply(
@@ -61,6 +68,7 @@ def apply(
     config: opt.Config = opt.DEFAULT_CONFIG,
     target: opt.Target = [],
     allow: opt.Allow = [],
+    only_drift: opt.OnlyDrift = False,
     yes: Yes = False,
     parallelism: Parallelism = opt.DEFAULT_PARALLELISM,
     output: opt.Output = OutputFormat.TABLE,
@@ -83,13 +91,13 @@ def apply(
     )
 
     def action() -> ExitCode:
-        if plan_file and (target or allow):
+        if plan_file and (target or allow or only_drift):
             raise UsageError(
                 "a saved plan is carried out as it is",
-                hint="--target and --allow belong to `alter-sync plan --save`",
+                hint="--target and --allow belong to `plan --save`, and --only-drift has no saved plan",
             )
         source = Source(config, sandbox, api_key_file)
-        request = Request(source, plan_file, target, parse_allowances(allow), yes, parallelism)
+        request = Request(source, plan_file, target, parse_allowances(allow), only_drift, yes, parallelism)
         return _apply(console, request)
 
     return guarded(console, action)
@@ -98,11 +106,11 @@ def apply(
 def _apply(console: Console, request: Request) -> ExitCode:
     check_fields(console)
     stop = StopRequest()
-    command = request.source.apply_command()
+    command = request.command()
     with open_session(
         console, request.source, parallelism=request.parallelism, is_stopping=stop.is_asked
-    ) as session:
-        plan, allow = _plan_to_apply(console, session, request)
+    ) as connected:
+        session, plan, allow = _plan_to_apply(console, connected, request)
         if console.is_table:
             show_plan(console, plan, command=command, advise=False)
         if plan.has_changes and not request.yes:
@@ -114,16 +122,21 @@ def _apply(console: Console, request: Request) -> ExitCode:
     return finish(console, outcome, command=command)
 
 
-def _plan_to_apply(console: Console, session: Session, request: Request) -> tuple[Plan, Allowances]:
-    """The plan and what was let through: made now, or the saved one if it still fits."""
+def _plan_to_apply(console: Console, session: Session, request: Request) -> tuple[Session, Plan, Allowances]:
+    """The plan, with what it is for and what was let through: made now, or the saved one if it still fits."""
+    targets, allow = request.targets, request.allow
+    if request.only_drift:
+        return (*plan_repair(console, session, targets=targets, allow=allow), allow)
     if request.plan_file is None:
-        return plan_session(console, session, targets=request.targets, allow=request.allow), request.allow
+        return session, plan_session(console, session, targets=targets, allow=allow), allow
     from reconciler.cli.files import read_plan_file
     from reconciler.planning.freshness import allowances_of, check_inputs, refreshed
     from reconciler.planning.plan_document import read_plan
 
     saved = read_plan(read_plan_file(request.plan_file))
-    check_inputs(saved, session.desired, base_url=session.base_url, now=session.clock.now())
+    check_inputs(
+        saved, session.desired, base_url=session.base_url, plane=session.plane, now=session.clock.now()
+    )
     allow = allowances_of(saved)
     current = plan_session(console, session, targets=saved.targets, allow=allow)
-    return refreshed(saved, current), allow
+    return session, refreshed(saved, current), allow

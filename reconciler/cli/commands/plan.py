@@ -11,10 +11,11 @@ import typer
 from reconciler.cli import options as opt
 from reconciler.cli.boundary import guarded
 from reconciler.cli.console import Console, OutputFormat
+from reconciler.cli.live_plan import plan_repair, plan_session
 from reconciler.cli.selection import parse_allowances
 from reconciler.cli.source import Source
-from reconciler.cli.wiring import open_session, plan_session
-from reconciler.errors import ExitCode
+from reconciler.cli.wiring import open_session
+from reconciler.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from reconciler.model.plan import Plan
@@ -41,6 +42,7 @@ def plan(
     config: opt.Config = opt.DEFAULT_CONFIG,
     target: opt.Target = [],
     allow: opt.Allow = [],
+    only_drift: opt.OnlyDrift = False,
     save: Save = None,
     detailed_exitcode: DetailedExitCode = False,
     output: opt.Output = OutputFormat.TABLE,
@@ -61,15 +63,20 @@ def plan(
     def action() -> ExitCode:
         source = Source(config, sandbox, api_key_file)
         allowances = parse_allowances(allow)
+        if save is not None and only_drift:
+            raise UsageError("--only-drift has no saved plan", hint="run `alter-sync apply --only-drift`")
         with open_session(console, source) as session:
-            made = plan_session(console, session, targets=target, allow=allowances)
+            if only_drift:
+                _, made = plan_repair(console, session, targets=target, allow=allowances)
+            else:
+                made = plan_session(console, session, targets=target, allow=allowances)
+        command = source.command("apply", *(["--only-drift"] if only_drift else []))
         # First, so that data on stdout is never followed by a failure.
         if save is not None:
             save_plan(save, made)
-        show_plan(console, made, command=source.apply_command())
+        show_plan(console, made, command=command)
         if save is not None:
-            command = f"{source.apply_command()} {shlex.quote(str(save))}"
-            console.say(f"plan saved to {save}; carry it out with: {command}")
+            console.say(f"plan saved to {save}; carry it out with: {command} {shlex.quote(str(save))}")
         if made.blocked:
             return ExitCode.REFUSED
         return ExitCode.CHANGES if detailed_exitcode and made.has_changes else ExitCode.OK

@@ -15,9 +15,10 @@ from reconciler.cli.commands.plan import show_plan
 from reconciler.cli.commands.status import show_rows, status_rows
 from reconciler.cli.console import Console, OutputFormat
 from reconciler.cli.interrupts import StopRequest
+from reconciler.cli.live_plan import plan_session
 from reconciler.cli.selection import declared_names, parse_allowances
 from reconciler.cli.source import Source
-from reconciler.cli.wiring import open_session, plan_session
+from reconciler.cli.wiring import open_session
 from reconciler.errors import NO_WAY_BACK, ExitCode, UsageError
 from reconciler.reports import advice
 

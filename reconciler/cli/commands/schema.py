@@ -26,9 +26,10 @@ class SchemaName(StrEnum):
     AGENTS = "agents"
     PLAN = "plan"
     OUTCOME = "outcome"
+    DRIFT = "drift"
 
 
-Name = Annotated[SchemaName, typer.Argument(help="Which schema.", metavar="[agents|plan|outcome]")]
+Name = Annotated[SchemaName, typer.Argument(help="Which schema.", metavar="[agents|plan|outcome|drift]")]
 
 
 def schema(name: Name = SchemaName.AGENTS) -> ExitCode:

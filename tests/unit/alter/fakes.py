@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 import zlib
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
@@ -103,3 +105,11 @@ def page_json(items: list[dict[str, Any]], **changes: Any) -> dict[str, Any]:
     """A whole list in one page."""
     page = {"items": items, "total": len(items), "limit": 1000, "offset": 0, "has_more": False}
     return page | changes
+
+
+def a_program(folder: Path, source: str, *, name: str = "alter") -> Path:
+    """An executable of its own, in Python."""
+    path = folder / name
+    path.write_text(f"#!{sys.executable}\n{source}\n")
+    path.chmod(0o755)
+    return path

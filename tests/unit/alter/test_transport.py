@@ -14,7 +14,7 @@ from alter_sdk.exceptions import AlterSDKError
 
 from reconciler import errors
 from reconciler.alter.clock import SystemClock
-from reconciler.alter.transport import Transport, caller_of, checked_base_url
+from reconciler.alter.transport import Transport, checked_base_url
 from reconciler.alter.wire import Credential
 from reconciler.model.secret import Secret
 from reconciler.ports import Clock
@@ -307,21 +307,3 @@ def test_what_the_official_client_refuses_we_refuse() -> None:
             _VaultClient._validate_base_url(text)
         with pytest.raises(errors.UsageError):
             checked_base_url(text)
-
-
-@pytest.mark.parametrize("owner", ["payments", "", "a/b@c", "Zahlungen Süd\r\nX-Evil: 1", "%41", "x" * 400])
-def test_the_caller_is_printable_ascii_of_at_most_255_characters(owner: str) -> None:
-    caller = caller_of(owner)
-    assert caller.startswith("alter-sync/")
-    assert len(caller) <= 255
-    assert caller.isascii()
-    assert caller.isprintable()
-    assert " " not in caller
-
-
-@pytest.mark.parametrize("shift", range(4))
-def test_a_long_caller_is_not_cut_inside_an_escape(shift: int) -> None:
-    caller = caller_of("x" * shift + "ü" * 200)
-    rest = caller.removeprefix("alter-sync/").lstrip("x")
-    assert len(rest) % 3 == 0
-    assert len(caller) > 252

@@ -136,10 +136,11 @@ SCENARIOS = (
     ),
     Scenario(
         "unowned",
-        configuration(declared(), declared("beta")),
+        configuration(declared(display_name="A"), declared("beta", display_name="B")),
         (live(), live("beta")),
         frozenset({"adopt_agent:alpha", "adopt_agent:beta"}),
-        (configuration(declared()), (owned("alpha"),)),
+        # What is as declared is left alone, so there is nothing to refuse.
+        (configuration(declared(display_name="A")), (live(display_name="A"),)),
     ),
     Scenario(
         "empty-config",

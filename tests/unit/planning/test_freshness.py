@@ -55,7 +55,7 @@ def after(
 
 def test_a_plan_of_the_same_inputs_fits() -> None:
     plan = saved()
-    check_inputs(plan, DESIRED, base_url=BASE_URL, now=plan.expires_at - timedelta(seconds=1))
+    check_inputs(plan, DESIRED, base_url=BASE_URL, plane="sdk", now=plan.expires_at - timedelta(seconds=1))
     assert after(plan, LIVE) == plan
     assert ids(plan) == ALL
 
@@ -63,27 +63,32 @@ def test_a_plan_of_the_same_inputs_fits() -> None:
 def test_an_expired_plan_is_refused() -> None:
     plan = saved()
     with pytest.raises(StalePlan, match="expired at 2026-12-01T12:00:00Z"):
-        check_inputs(plan, DESIRED, base_url=BASE_URL, now=plan.expires_at)
+        check_inputs(plan, DESIRED, base_url=BASE_URL, plane="sdk", now=plan.expires_at)
 
 
 def test_a_plan_for_another_address_is_refused() -> None:
     with pytest.raises(StalePlan, match=r"for https://alter\.test, this run for https://elsewhere\.test"):
-        check_inputs(saved(), DESIRED, base_url="https://elsewhere.test", now=NOW)
+        check_inputs(saved(), DESIRED, base_url="https://elsewhere.test", plane="sdk", now=NOW)
+
+
+def test_a_plan_for_another_plane_is_refused() -> None:
+    with pytest.raises(StalePlan, match="for the sdk plane, this run for the dashboard plane"):
+        check_inputs(saved(), DESIRED, base_url=BASE_URL, plane="dashboard", now=NOW)
 
 
 def test_a_plan_of_another_app_or_owner_is_refused() -> None:
     app = configuration(*DESIRED.agents.values(), app="payments-test")
     with pytest.raises(StalePlan, match="for payments/agents in payments-prod, the configuration for"):
-        check_inputs(saved(), app, base_url=BASE_URL, now=NOW)
+        check_inputs(saved(), app, base_url=BASE_URL, plane="sdk", now=NOW)
     owner = configuration(*DESIRED.agents.values(), owner="others")
     with pytest.raises(StalePlan, match="the configuration for others in payments-prod"):
-        check_inputs(saved(), owner, base_url=BASE_URL, now=NOW)
+        check_inputs(saved(), owner, base_url=BASE_URL, plane="sdk", now=NOW)
 
 
 def test_a_plan_of_another_configuration_is_refused() -> None:
     changed = configuration(*DESIRED.agents.values(), declared("more"))
     with pytest.raises(StalePlan, match="configuration changed") as caught:
-        check_inputs(saved(), changed, base_url=BASE_URL, now=NOW)
+        check_inputs(saved(), changed, base_url=BASE_URL, plane="sdk", now=NOW)
     assert "plan --save" in caught.value.hint
 
 
@@ -91,7 +96,7 @@ def test_moving_a_block_in_the_file_does_not_make_a_plan_stale() -> None:
     agents = [replace(agent, position=Position("other.yaml", 90, 1)) for agent in DESIRED.agents.values()]
     elsewhere = replace(configuration(*agents), position=Position("other.yaml", 80, 1))
     plan = saved()
-    check_inputs(plan, elsewhere, base_url=BASE_URL, now=LATER)
+    check_inputs(plan, elsewhere, base_url=BASE_URL, plane="sdk", now=LATER)
     assert after(plan, LIVE, desired=elsewhere) == plan
 
 

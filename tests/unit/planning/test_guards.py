@@ -91,7 +91,11 @@ def test_a_guard_that_names_one_agent_offers_to_let_that_one_through() -> None:
             "max-scope-removals",
             "12 of 39 granted scopes would be removed at once (31 %): more than 10 and more than 30 %",
         ),
-        ("unowned", "a live agent of this name was not made by alter-sync; to manage it, adopt it"),
+        (
+            "unowned",
+            "a live agent of this name was not made by alter-sync; `alter-sync adopt` puts it under this "
+            "owner and changes nothing else (and 1 more of this agent's operations with it)",
+        ),
         (
             "protected",
             "its live mark says protect; to unprotect it, declare it with `protect: false` and apply first",

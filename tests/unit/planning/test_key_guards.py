@@ -74,8 +74,8 @@ def reasons(blocked: Iterable[Blocked]) -> dict[str, str]:
     return {entry.guard: entry.reason for entry in blocked}
 
 
-def test_of_the_absolute_guards_there_is_one() -> None:
-    assert {"last-active-key"} == ABSOLUTE
+def test_of_the_guards_about_keys_one_is_absolute() -> None:
+    assert {"last-active-key", "plane"} == ABSOLUTE
     assert set(GUARDS) >= ABSOLUTE
 
 

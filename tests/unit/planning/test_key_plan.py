@@ -483,7 +483,7 @@ def test_only_a_live_agent_of_ours_with_a_sink_can_be_rotated_by_name(is_rollbac
             WITH_SINK,
             [foreign],
             "agent 'alpha' is not managed by this configuration yet: it has no key to rotate",
-            "apply first",
+            "`alter-sync adopt alpha` first",
         ),
         (
             WITHOUT_SINK,

@@ -2,6 +2,7 @@
 
 import pytest
 
+from reconciler.model.agent import AgentName
 from reconciler.model.mark import MARK_KEY
 from reconciler.model.plan import Change
 from tests.support.builders import (
@@ -45,9 +46,38 @@ def test_a_narrowing_on_its_way_waits_while_the_agent_is_adopted() -> None:
     assert [waiting.stage for waiting in plan.waiting] == ["narrowing"]
 
 
+def test_an_agent_of_nobody_that_is_as_declared_is_left_alone_and_told_of() -> None:
+    desired = configuration(*(declared(name, display_name="A") for name in ("a", "b", "c", "d", "e")))
+    found = [live(name, display_name="A") for name in ("a", "b", "c", "d")]
+    plan = planned(desired, *found, live("e", display_name="A", mark=mark_of(desired.agents[AgentName("e")])))
+    assert (plan.operations, plan.blocked, plan.in_sync) == ((), (), 5)
+    [finding] = plan.findings
+    assert (finding.severity, finding.rule) == ("warning", "unowned")
+    assert finding.message == (
+        "4 declared agents are live without an owner (a, b, c and 1 more): nothing differs, "
+        "but changes made here will be refused"
+    )
+    assert "`alter-sync adopt`" in finding.hint
+    one = planned(desired, *found, targets=("b",))
+    assert one.findings[0].message.startswith("1 declared agent is live without an owner (b): ")
+
+
+def test_an_agent_of_nobody_that_is_as_declared_is_adopted_when_that_is_allowed() -> None:
+    plan = planned(configuration(declared()), live(), allow=("unowned=alpha",))
+    assert ids(plan) == ["adopt_agent:alpha"]
+    assert not plan.findings
+
+
+def test_a_narrowing_on_its_way_does_not_make_an_agent_of_nobody_differ() -> None:
+    found = live(scopes={"slack": ["a", "b"]}, pending={"slack": ["a"]})
+    plan = planned(configuration(declared(scopes={"slack": ["a"]})), found)
+    assert (plan.operations, plan.blocked) == ((), ())
+    assert [waiting.stage for waiting in plan.waiting] == ["narrowing"]
+
+
 @pytest.mark.parametrize("broken", ["text", 1, {}, {"owner": ""}, {"owner": 1, "app": "x"}, {"owner": "x"}])
 def test_a_broken_mark_is_no_mark(broken: object) -> None:
-    plan = planned(configuration(declared()), live(metadata={MARK_KEY: broken}))
+    plan = planned(configuration(declared(display_name="A")), live(metadata={MARK_KEY: broken}))
     assert refused_ids(plan) == {("unowned", "adopt_agent:alpha")}
 
 

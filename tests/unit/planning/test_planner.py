@@ -250,8 +250,9 @@ def test_what_is_in_sync_and_what_is_unmanaged_is_counted() -> None:
     desired = configuration(declared("a"), declared("b"), declared("c", display_name="C"), declared("d"))
     agents = [owned("a"), owned("b"), owned("c"), live("z"), live("y"), live("d")]
     plan = planned(desired, *agents)
-    assert (plan.in_sync, plan.unmanaged) == (2, ("y", "z"))
-    assert (plan.summary()["in_sync"], plan.summary()["unmanaged"]) == (2, 2)
+    # Nobody has adopted "d", but it is as declared.
+    assert (plan.in_sync, plan.unmanaged) == (3, ("y", "z"))
+    assert (plan.summary()["in_sync"], plan.summary()["unmanaged"]) == (3, 2)
 
 
 def test_the_summary_counts_what_the_plan_holds() -> None:

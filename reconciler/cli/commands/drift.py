@@ -1,0 +1,133 @@
+"""``alter-sync drift``: what somebody changed outside, who did it and when."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from reconciler.cli import options as opt
+from reconciler.cli.boundary import guarded
+from reconciler.cli.console import Console, OutputFormat
+from reconciler.cli.source import Source
+from reconciler.cli.wiring import open_session
+from reconciler.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from reconciler.model.diagnostic import Diagnostic
+    from reconciler.model.drift import Drift
+
+EPILOG = """\b
+Examples:
+  alter-sync drift                           what differs from what was applied last
+  alter-sync drift --exit-code               10 when somebody changed something outside, for a cron job
+  alter-sync drift --baseline known.json     accept today's drift, report only what is new from now on
+  alter-sync drift --output json             for programs: alter-sync schema drift
+  alter-sync apply --only-drift              put back what was changed outside, and nothing else
+"""
+
+WithExitCode = Annotated[bool, typer.Option("--exit-code", help="Exit with 10 when there is drift.")]
+Baseline = Annotated[
+    Path | None,
+    typer.Option(
+        "--baseline",
+        help="Do not count the drift in this file. If it is not there, today's drift is written to it.",
+        metavar="FILE",
+    ),
+]
+
+
+def drift(
+    *,
+    config: opt.Config = opt.DEFAULT_CONFIG,
+    target: opt.Target = [],
+    exit_code: WithExitCode = False,
+    baseline: Baseline = None,
+    output: opt.Output = OutputFormat.TABLE,
+    fields: opt.Fields = "",
+    sandbox: opt.Sandbox = None,
+    api_key_file: opt.ApiKeyFile = None,
+    no_color: opt.NoColor = False,
+    quiet: opt.Quiet = False,
+    verbose: opt.Verbose = 0,
+) -> ExitCode:
+    """Show what somebody changed outside: fields, scopes, keys, agents; and who did it, and when.
+
+    Compares what is live with what was applied last, and tells that apart from what the configuration is
+    ahead of. Reads only. With ALTER_PAT the audit feed names who did it, and the registry shows agents that
+    nobody declared. Exits with 0, or with 10 when --exit-code is given and there is drift: what is not
+    applied yet and agents that nobody uses are listed, but are no drift.
+    """
+    console = opt.make_console(output=output, fields=fields, no_color=no_color, quiet=quiet, verbose=verbose)
+
+    def action() -> ExitCode:
+        from reconciler.cli.drifting import find_drift
+        from reconciler.planning.drift import without_ignored
+
+        source = Source(config, sandbox, api_key_file)
+        with open_session(console, source) as session:
+            found = find_drift(console, session, target)
+        if session.findings:
+            _warn(console, session.findings)
+        kept, ignored = without_ignored(session.desired, found.findings, now=found.seen_at)
+        shown = replace(found, findings=kept, ignored=ignored)
+        if baseline is not None:
+            shown = _with_baseline(console, shown, baseline)
+        _show(console, shown, command=source.apply_command())
+        return ExitCode.CHANGES if exit_code and shown.has_drift else ExitCode.OK
+
+    return guarded(console, action)
+
+
+def _warn(console: Console, findings: Sequence[Diagnostic]) -> None:
+    """Says what is odd about the configuration: above all a rule that has ended and ignores nothing now."""
+    from reconciler.reports.messages import diagnostics_text
+
+    console.say(diagnostics_text(findings, style=console.style(sys.stderr)))
+
+
+def _with_baseline(console: Console, drift: Drift, path: Path) -> Drift:
+    """Without what the baseline accepts; a baseline that is not there yet is written, and accepts nothing.
+
+    So a typing error in its name never makes a check end well.
+    """
+    from reconciler.planning.baseline import accepted_by, baseline_document, without_accepted
+
+    if not path.exists():
+        from reconciler.cli.new_files import write_new_file
+        from reconciler.reports.json_document import dump
+
+        write_new_file(path, dump(baseline_document(drift), "json") + "\n")
+        console.say(f"today's drift is written to {path}; the next run with --baseline {path} accepts it")
+        return drift
+    accepted = accepted_by(_read(path), owner=drift.owner, app=drift.app, where=str(path))
+    kept, ignored = without_accepted(drift.findings, accepted)
+    return replace(drift, findings=kept, ignored=(*drift.ignored, *ignored))
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"the baseline {path} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(
+            f"the baseline {path} is not JSON", hint="name another file, or remove it"
+        ) from error
+
+
+def _show(console: Console, drift: Drift, *, command: str) -> None:
+    if console.is_table:
+        from reconciler.reports.drift_text import drift_text
+
+        style, width = console.style(), console.width()
+        console.text(drift_text(drift, style=style, width=width, verbose=console.is_verbose, command=command))
+    else:
+        from reconciler.reports.drift_document import drift_document
+
+        console.document(drift_document(drift))

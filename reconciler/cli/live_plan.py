@@ -1,0 +1,123 @@
+"""Reads the live state of a session and makes its plan."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from reconciler.cli.console import Console
+from reconciler.cli.selection import check_allowed_names, check_targets
+from reconciler.cli.wiring import Session, tool_version
+from reconciler.errors import ApiError
+from reconciler.planning.ownership import our_mark
+
+if TYPE_CHECKING:
+    from reconciler.model.agent import AgentName
+    from reconciler.model.diagnostic import Diagnostic
+    from reconciler.model.plan import Plan
+    from reconciler.planning.facts import Allowances
+    from reconciler.planning.planner import LiveState
+
+
+def read_live(session: Session, *, rotate: Collection[AgentName] = ()) -> LiveState:
+    """The live agents, and the keys of those for which something is due, in flight or asked for."""
+    from reconciler.alter.snapshot import read_keys
+    from reconciler.cli.run_identity import dead_runs
+    from reconciler.planning.planner import LiveState, needs_keys
+
+    agents = session.api.list_agents()
+    wanted = needs_keys(session.desired, agents, now=session.clock.now(), rotate=rotate)
+    keys = read_keys(session.api, wanted, parallelism=session.parallelism)
+    return LiveState(agents, keys, dead_runs(agents))
+
+
+def plan_session(
+    console: Console,
+    session: Session,
+    *,
+    targets: Sequence[str] = (),
+    allow: Allowances,
+    rotate: frozenset[AgentName] = frozenset(),
+    **asked: Any,
+) -> Plan:
+    """Reads the live state and makes the plan. ``asked`` are further fields of ``PlanOptions``."""
+    live = read_live(session, rotate=rotate)
+    return _checked_plan(console, session, live, targets=targets, allow=allow, rotate=rotate, **asked)
+
+
+def _checked_plan(
+    console: Console,
+    session: Session,
+    live: LiveState,
+    *,
+    targets: Sequence[str],
+    allow: Allowances,
+    **asked: Any,
+) -> Plan:
+    """The plan for a live state, once it is certain that the agents that were named are there."""
+    from reconciler.planning.planner import PlanOptions, make_plan
+
+    names = names_of(session, live)
+    check_targets(targets, names)
+    check_allowed_names(allow, names)
+    return make_plan(
+        session.desired,
+        live,
+        now=session.clock.now(),
+        options=PlanOptions(
+            tool_version=tool_version(),
+            base_url=session.base_url,
+            targets=tuple(sorted(targets)),
+            allow=allow,
+            plane=session.plane,
+            **asked,
+        ),
+        findings=(*session.findings, *_catalogue_findings(console, session)),
+    )
+
+
+def plan_repair(
+    console: Console, session: Session, *, targets: Sequence[str], allow: Allowances
+) -> tuple[Session, Plan]:
+    """The plan that puts back what was changed outside, and the session with the configuration for it."""
+    from reconciler.planning.expiry import as_of
+    from reconciler.planning.repair import as_applied
+
+    live = read_everything(session)
+    timely = as_of(session.desired, session.clock.now())
+    applied = as_applied(timely, {agent.name: agent for agent in live.agents})
+    repaired = replace(session, desired=applied)
+    return repaired, _checked_plan(console, repaired, live, targets=targets, allow=allow, only_drift=True)
+
+
+def read_everything(session: Session) -> LiveState:
+    """The live agents, and the keys of all that are ours."""
+    from reconciler.alter.snapshot import read_keys
+    from reconciler.cli.run_identity import dead_runs
+    from reconciler.planning.planner import LiveState
+
+    agents = session.api.list_agents()
+    ours = [agent.id for agent in agents if our_mark(session.desired, agent)]
+    keys = read_keys(session.api, ours, parallelism=session.parallelism)
+    return LiveState(agents, keys, dead_runs(agents))
+
+
+def names_of(session: Session, live: LiveState) -> list[AgentName]:
+    """Every agent that is declared or live."""
+    return sorted({*session.desired.agents, *(agent.name for agent in live.agents)})
+
+
+def _catalogue_findings(console: Console, session: Session) -> tuple[Diagnostic, ...]:
+    """Scopes that the provider catalogue does not know. The catalogue is a help, never a condition."""
+    from reconciler.config.loader import catalogue_findings
+
+    if not session.desired.agents:
+        return ()
+    try:
+        catalogue = session.api.provider_scopes()
+    except ApiError as error:
+        if console.is_verbose:
+            console.say(f"scope names are not checked: {error.message}")
+        return ()
+    return catalogue_findings(session.desired, catalogue)
