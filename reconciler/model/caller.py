@@ -6,6 +6,9 @@ from urllib.parse import quote
 
 # alter-sdk 0.29 refuses a longer one.
 MAX_CALLER_CHARACTERS = 255
+# Stands in the place of an owner for what a person does with `alter-sync agents`. It is not the owner of the
+# configuration: what is done by hand is, for `drift`, done outside of it.
+BY_HAND = "agents"
 
 
 def caller_of(owner: str) -> str:

@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 
 from reconciler.model.activity import ACTIVITY_DAYS, RegistryEntry
 from reconciler.model.agent import AgentName, LiveAgent
-from reconciler.model.caller import caller_of
+from reconciler.model.caller import BY_HAND, caller_of
 from reconciler.model.desired import Desired, DesiredAgent
 from reconciler.model.drift import SEVERITIES, DriftFinding, IgnoredDrift
 from reconciler.planning.agent_plan import plan_declared, plan_undeclared
@@ -57,7 +57,8 @@ def find_drift(facts: Facts, seen: Seen, names: Iterable[AgentName]) -> tuple[Dr
 def shadow_agents(facts: Facts, seen: Seen) -> tuple[DriftFinding, ...]:
     """Who is at work in this app, and is neither declared, nor an agent that is or was, nor ourselves."""
     agents = (*facts.live.values(), *seen.revoked)
-    owners = {facts.desired.owner, *facts.desired.former_owners, *(a.mark.owner for a in agents if a.mark)}
+    ours = {facts.desired.owner, *facts.desired.former_owners, BY_HAND}
+    owners = ours | {agent.mark.owner for agent in agents if agent.mark}
     known = {agent.id.lower() for agent in agents} | set(map(caller_of, owners))
     known |= {agent.name for agent in agents} | set(facts.desired.agents)
     return tuple(

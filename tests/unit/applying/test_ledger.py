@@ -76,6 +76,43 @@ def test_an_operation_that_is_done_may_fail_in_a_later_step_and_keeps_what_it_no
     assert (outcome.status, outcome.detail) == ("failed", "delivered")
 
 
+def test_a_step_inside_another_does_not_make_it_forget_its_operations() -> None:
+    ledger = Ledger([_CREATE, _MINT])
+    with ledger.step([_CREATE]):
+        with ledger.step([_MINT]):
+            ledger.note("delivered")
+        ledger.note("created")
+    assert [(one.status, one.detail) for one in ledger.outcomes()] == [
+        ("done", "created"),
+        ("done", "delivered"),
+    ]
+
+
+def test_an_error_in_a_step_inside_another_is_the_inner_one_s() -> None:
+    ledger = Ledger([_CREATE, _MINT, _SUSPEND])
+    with pytest.raises(SinkError), ledger.step([_CREATE]), ledger.step([_MINT]):
+        raise SinkError("no luck")
+    assert _statuses(ledger.outcomes(_FAILURE)) == ["not_tried", "failed", "not_tried"]
+
+
+def test_an_error_after_a_step_inside_another_is_the_outer_one_s() -> None:
+    ledger = Ledger([_CREATE, _MINT, _SUSPEND])
+    with pytest.raises(SinkError), ledger.step([_CREATE]):
+        with ledger.step([_MINT]):
+            pass
+        raise SinkError("no luck")
+    assert _statuses(ledger.outcomes(_FAILURE)) == ["failed", "done", "not_tried"]
+
+
+def test_after_a_step_with_another_inside_nothing_is_under_way() -> None:
+    ledger = Ledger([_CREATE, _MINT, _SUSPEND])
+    with ledger.step([_CREATE]), ledger.step([_MINT]):
+        pass
+    ledger.note("of nobody")
+    assert _statuses(ledger.outcomes(_FAILURE)) == ["done", "done", "failed"]
+    assert [one.detail for one in ledger.outcomes()] == ["", "", ""]
+
+
 def test_operations_are_found_by_kind_in_their_order() -> None:
     second = _operation("mint_key", "2")
     ledger = Ledger([_CREATE, _MINT, second])

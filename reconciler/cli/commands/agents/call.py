@@ -18,16 +18,13 @@ from reconciler.cli.console import Console, OutputFormat
 from reconciler.cli.source import Source, has_token
 from reconciler.cli.wiring import Configuration, Session, connected, load_configuration
 from reconciler.errors import AlterSyncError, CredentialMissing, ExitCode, UsageError
+from reconciler.model.caller import BY_HAND
 from reconciler.model.desired import AppRef, Desired
 from reconciler.model.diagnostic import Position
 
 if TYPE_CHECKING:
     from reconciler.applying.context import RunContext
     from reconciler.ports import AuditFeed
-
-# Who we are in the audit log. Not the owner of the configuration: what a person does here is, for `drift`,
-# done outside of it.
-CALLER = "agents"
 
 App = Annotated[
     str | None,
@@ -94,7 +91,7 @@ class Call:
     ) -> Iterator[Session]:
         """Connects, to the app of the configuration if there is one."""
         app = desired.app if desired else AppRef("")
-        minimal = Desired(CALLER, app, agents={}, position=Position(str(self.source.config[0]), 1, 1))
+        minimal = Desired(BY_HAND, app, agents={}, position=Position(str(self.source.config[0]), 1, 1))
         with connected(
             self.console, self.source, Configuration(minimal, ()), is_stopping=is_stopping
         ) as session:
