@@ -41,6 +41,10 @@ Allow = Annotated[
         metavar="GUARD[=AGENT]",
     ),
 ]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Parallelism = Annotated[
+    int, typer.Option("--parallelism", help="How many agents are worked on at once.", min=1, max=64)
+]
 OnlyDrift = Annotated[
     bool, typer.Option("--only-drift", help="Put back what was changed outside, and do nothing else.")
 ]

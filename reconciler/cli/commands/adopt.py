@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reconciler.cli import options as opt
-from reconciler.cli.boundary import guarded
+from reconciler.cli.call import Call, with_call
 from reconciler.cli.carry_out import ask, carry_out, check_fields, finish, say_cost
 from reconciler.cli.commands.plan import show_plan
-from reconciler.cli.console import Console, OutputFormat
+from reconciler.cli.console import Console
 from reconciler.cli.interrupts import StopRequest
 from reconciler.cli.live_plan import plan_session
 from reconciler.cli.selection import declared_names, parse_allowances
@@ -41,10 +41,6 @@ Names = Annotated[
         help="Declared agents, by name or glob; none means all.", metavar="[NAME]...", show_default=False
     ),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-Parallelism = Annotated[
-    int, typer.Option("--parallelism", help="How many agents are worked on at once.", min=1, max=64)
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +63,14 @@ class Request:
         return advice.apply_command(self.command(left), allowed=self.allow.as_texts())
 
 
+@with_call
 def adopt(
+    call: Call,
     *,
     names: Names = [],
-    config: opt.Config = opt.DEFAULT_CONFIG,
     allow: opt.Allow = [],
-    yes: Yes = False,
-    parallelism: Parallelism = opt.DEFAULT_PARALLELISM,
-    output: opt.Output = OutputFormat.TABLE,
-    fields: opt.Fields = "",
-    sandbox: opt.Sandbox = None,
-    api_key_file: opt.ApiKeyFile = None,
-    no_color: opt.NoColor = False,
-    no_input: opt.NoInput = False,
-    quiet: opt.Quiet = False,
-    verbose: opt.Verbose = 0,
+    yes: opt.Yes = False,
+    parallelism: opt.Parallelism = opt.DEFAULT_PARALLELISM,
 ) -> ExitCode:
     """Put live agents that are declared under this configuration's owner.
 
@@ -89,15 +78,8 @@ def adopt(
     stays for the next plan. From then on apply changes them, rotates their keys where a sink is declared, and
     revokes them when their block is deleted. Agents of other owners are refused. To run it twice is harmless.
     """
-    console = opt.make_console(
-        output=output, fields=fields, no_color=no_color, no_input=no_input, quiet=quiet, verbose=verbose
-    )
-
-    def action() -> ExitCode:
-        source = Source(config, sandbox, api_key_file)
-        return _adopt(console, Request(source, names, parse_allowances(allow), yes, parallelism))
-
-    return guarded(console, action)
+    console, source = call.console, call.source
+    return _adopt(console, Request(source, names, parse_allowances(allow), yes, parallelism))
 
 
 def _adopt(console: Console, request: Request) -> ExitCode:

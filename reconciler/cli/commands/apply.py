@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reconciler.cli import options as opt
-from reconciler.cli.boundary import guarded
+from reconciler.cli.call import Call, with_call
 from reconciler.cli.carry_out import ask, carry_out, check_fields, finish, say_cost
 from reconciler.cli.commands.plan import show_plan
-from reconciler.cli.console import Console, OutputFormat
+from reconciler.cli.console import Console
 from reconciler.cli.interrupts import StopRequest
 from reconciler.cli.live_plan import plan_repair, plan_session
 from reconciler.cli.selection import parse_allowances
@@ -39,10 +39,6 @@ Examples:
 PlanFile = Annotated[
     Path | None, typer.Argument(help="A plan written by `alter-sync plan --save`.", metavar="[PLAN.JSON]")
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-Parallelism = Annotated[
-    int, typer.Option("--parallelism", help="How many agents are worked on at once.", min=1, max=64)
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,23 +58,16 @@ class Request:
         return self.source.command("apply", *(["--only-drift"] if self.only_drift else []))
 
 
+@with_call
 def apply(
+    call: Call,
     *,
     plan_file: PlanFile = None,
-    config: opt.Config = opt.DEFAULT_CONFIG,
     target: opt.Target = [],
     allow: opt.Allow = [],
     only_drift: opt.OnlyDrift = False,
-    yes: Yes = False,
-    parallelism: Parallelism = opt.DEFAULT_PARALLELISM,
-    output: opt.Output = OutputFormat.TABLE,
-    fields: opt.Fields = "",
-    sandbox: opt.Sandbox = None,
-    api_key_file: opt.ApiKeyFile = None,
-    no_color: opt.NoColor = False,
-    no_input: opt.NoInput = False,
-    quiet: opt.Quiet = False,
-    verbose: opt.Verbose = 0,
+    yes: opt.Yes = False,
+    parallelism: opt.Parallelism = opt.DEFAULT_PARALLELISM,
 ) -> ExitCode:
     """Carry out a plan: create, change and revoke agents, deliver and rotate their keys.
 
@@ -86,21 +75,14 @@ def apply(
     and nothing at all if a live agent it touches, the configuration or the app has changed (13). A failed
     agent does not stop the others (11); running it again goes on where it stopped.
     """
-    console = opt.make_console(
-        output=output, fields=fields, no_color=no_color, no_input=no_input, quiet=quiet, verbose=verbose
-    )
-
-    def action() -> ExitCode:
-        if plan_file and (target or allow or only_drift):
-            raise UsageError(
-                "a saved plan is carried out as it is",
-                hint="--target and --allow belong to `plan --save`, and --only-drift has no saved plan",
-            )
-        source = Source(config, sandbox, api_key_file)
-        request = Request(source, plan_file, target, parse_allowances(allow), only_drift, yes, parallelism)
-        return _apply(console, request)
-
-    return guarded(console, action)
+    console, source = call.console, call.source
+    if plan_file and (target or allow or only_drift):
+        raise UsageError(
+            "a saved plan is carried out as it is",
+            hint="--target and --allow belong to `plan --save`, and --only-drift has no saved plan",
+        )
+    request = Request(source, plan_file, target, parse_allowances(allow), only_drift, yes, parallelism)
+    return _apply(console, request)
 
 
 def _apply(console: Console, request: Request) -> ExitCode:

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from reconciler.cli import options as opt
-from reconciler.cli.boundary import guarded
-from reconciler.cli.console import Console, OutputFormat
-from reconciler.cli.source import Source
+from reconciler.cli.call import Call, with_call
+from reconciler.cli.console import Console
 from reconciler.cli.wiring import open_session
 from reconciler.errors import ExitCode, UsageError
 
@@ -42,19 +41,13 @@ Baseline = Annotated[
 ]
 
 
+@with_call
 def drift(
+    call: Call,
     *,
-    config: opt.Config = opt.DEFAULT_CONFIG,
     target: opt.Target = [],
     exit_code: WithExitCode = False,
     baseline: Baseline = None,
-    output: opt.Output = OutputFormat.TABLE,
-    fields: opt.Fields = "",
-    sandbox: opt.Sandbox = None,
-    api_key_file: opt.ApiKeyFile = None,
-    no_color: opt.NoColor = False,
-    quiet: opt.Quiet = False,
-    verbose: opt.Verbose = 0,
 ) -> ExitCode:
     """Show what somebody changed outside: fields, scopes, keys, agents; and who did it, and when.
 
@@ -63,25 +56,20 @@ def drift(
     nobody declared. Exits with 0, or with 10 when --exit-code is given and there is drift: what is not
     applied yet and agents that nobody uses are listed, but are no drift.
     """
-    console = opt.make_console(output=output, fields=fields, no_color=no_color, quiet=quiet, verbose=verbose)
+    console, source = call.console, call.source
+    from reconciler.cli.drifting import find_drift
+    from reconciler.planning.drift import without_ignored
 
-    def action() -> ExitCode:
-        from reconciler.cli.drifting import find_drift
-        from reconciler.planning.drift import without_ignored
-
-        source = Source(config, sandbox, api_key_file)
-        with open_session(console, source) as session:
-            found = find_drift(console, session, target)
-        if session.findings:
-            _warn(console, session.findings)
-        kept, ignored = without_ignored(session.desired, found.findings, now=found.seen_at)
-        shown = replace(found, findings=kept, ignored=ignored)
-        if baseline is not None:
-            shown = _with_baseline(console, shown, baseline)
-        _show(console, shown, command=source.apply_command())
-        return ExitCode.CHANGES if exit_code and shown.has_drift else ExitCode.OK
-
-    return guarded(console, action)
+    with open_session(console, source) as session:
+        found = find_drift(console, session, target)
+    if session.findings:
+        _warn(console, session.findings)
+    kept, ignored = without_ignored(session.desired, found.findings, now=found.seen_at)
+    shown = replace(found, findings=kept, ignored=ignored)
+    if baseline is not None:
+        shown = _with_baseline(console, shown, baseline)
+    _show(console, shown, command=source.apply_command())
+    return ExitCode.CHANGES if exit_code and shown.has_drift else ExitCode.OK
 
 
 def _warn(console: Console, findings: Sequence[Diagnostic]) -> None:

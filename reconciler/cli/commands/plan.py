@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 
 from reconciler.cli import options as opt
-from reconciler.cli.boundary import guarded
-from reconciler.cli.console import Console, OutputFormat
+from reconciler.cli.call import Call, with_call
+from reconciler.cli.console import Console
 from reconciler.cli.live_plan import plan_repair, plan_session
 from reconciler.cli.selection import parse_allowances
-from reconciler.cli.source import Source
 from reconciler.cli.wiring import open_session
 from reconciler.errors import ExitCode, UsageError
 
@@ -37,51 +36,40 @@ DetailedExitCode = Annotated[
 ]
 
 
+@with_call
 def plan(
+    call: Call,
     *,
-    config: opt.Config = opt.DEFAULT_CONFIG,
     target: opt.Target = [],
     allow: opt.Allow = [],
     only_drift: opt.OnlyDrift = False,
     save: Save = None,
     detailed_exitcode: DetailedExitCode = False,
-    output: opt.Output = OutputFormat.TABLE,
-    fields: opt.Fields = "",
-    sandbox: opt.Sandbox = None,
-    api_key_file: opt.ApiKeyFile = None,
-    no_color: opt.NoColor = False,
-    quiet: opt.Quiet = False,
-    verbose: opt.Verbose = 0,
 ) -> ExitCode:
     """Show what apply would do: desired against live, with reasons, risks and what guards refuse.
 
     Reads only; a key with read permission is enough. Exits with 0 (also with changes, unless
     --detailed-exitcode asks for 10), or with 12 when a guard refuses something.
     """
-    console = opt.make_console(output=output, fields=fields, no_color=no_color, quiet=quiet, verbose=verbose)
-
-    def action() -> ExitCode:
-        source = Source(config, sandbox, api_key_file)
-        allowances = parse_allowances(allow)
-        if save is not None and only_drift:
-            raise UsageError("--only-drift has no saved plan", hint="run `alter-sync apply --only-drift`")
-        with open_session(console, source) as session:
-            if only_drift:
-                _, made = plan_repair(console, session, targets=target, allow=allowances)
-            else:
-                made = plan_session(console, session, targets=target, allow=allowances)
-        command = source.command("apply", *(["--only-drift"] if only_drift else []))
-        # First, so that data on stdout is never followed by a failure.
-        if save is not None:
-            save_plan(save, made)
-        show_plan(console, made, command=command)
-        if save is not None:
-            console.say(f"plan saved to {save}; carry it out with: {command} {shlex.quote(str(save))}")
-        if made.blocked:
-            return ExitCode.REFUSED
-        return ExitCode.CHANGES if detailed_exitcode and made.has_changes else ExitCode.OK
-
-    return guarded(console, action)
+    console, source = call.console, call.source
+    allowances = parse_allowances(allow)
+    if save is not None and only_drift:
+        raise UsageError("--only-drift has no saved plan", hint="run `alter-sync apply --only-drift`")
+    with open_session(console, source) as session:
+        if only_drift:
+            _, made = plan_repair(console, session, targets=target, allow=allowances)
+        else:
+            made = plan_session(console, session, targets=target, allow=allowances)
+    command = source.command("apply", *(["--only-drift"] if only_drift else []))
+    # First, so that data on stdout is never followed by a failure.
+    if save is not None:
+        save_plan(save, made)
+    show_plan(console, made, command=command)
+    if save is not None:
+        console.say(f"plan saved to {save}; carry it out with: {command} {shlex.quote(str(save))}")
+    if made.blocked:
+        return ExitCode.REFUSED
+    return ExitCode.CHANGES if detailed_exitcode and made.has_changes else ExitCode.OK
 
 
 def show_plan(console: Console, plan: Plan, *, command: str, advise: bool = True) -> None:

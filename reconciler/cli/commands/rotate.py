@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reconciler.cli import options as opt
-from reconciler.cli.boundary import guarded
+from reconciler.cli.call import Call, with_call
 from reconciler.cli.carry_out import ask, carry_out, check_fields, finish, say_cost
 from reconciler.cli.commands.plan import show_plan
 from reconciler.cli.commands.status import show_rows, status_rows
-from reconciler.cli.console import Console, OutputFormat
+from reconciler.cli.console import Console
 from reconciler.cli.interrupts import StopRequest
 from reconciler.cli.live_plan import plan_session
 from reconciler.cli.selection import declared_names, parse_allowances
@@ -46,10 +46,6 @@ Rollback = Annotated[
 Again = Annotated[
     bool, typer.Option("--again", help="Also an agent whose last rotation is still being observed.")
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-Parallelism = Annotated[
-    int, typer.Option("--parallelism", help="How many agents are worked on at once.", min=1, max=64)
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,24 +76,17 @@ class Request:
         return advice.apply_command(command, allowed=self.allow.as_texts())
 
 
+@with_call
 def rotate(
+    call: Call,
     *,
     names: Names = [],
     status: Status = False,
     rollback: Rollback = False,
     again: Again = False,
-    config: opt.Config = opt.DEFAULT_CONFIG,
     allow: opt.Allow = [],
-    yes: Yes = False,
-    parallelism: Parallelism = opt.DEFAULT_PARALLELISM,
-    output: opt.Output = OutputFormat.TABLE,
-    fields: opt.Fields = "",
-    sandbox: opt.Sandbox = None,
-    api_key_file: opt.ApiKeyFile = None,
-    no_color: opt.NoColor = False,
-    no_input: opt.NoInput = False,
-    quiet: opt.Quiet = False,
-    verbose: opt.Verbose = 0,
+    yes: opt.Yes = False,
+    parallelism: opt.Parallelism = opt.DEFAULT_PARALLELISM,
 ) -> ExitCode:
     """Rotate the keys of agents now, although nothing is due.
 
@@ -105,25 +94,18 @@ def rotate(
     Later runs of apply revoke it, when the new one is in use and the old one is not. An agent whose last
     rotation is still being observed is left alone: running this twice rotates once, unless --again is given.
     """
-    console = opt.make_console(
-        output=output, fields=fields, no_color=no_color, no_input=no_input, quiet=quiet, verbose=verbose
-    )
-
-    def action() -> ExitCode:
-        source = Source(config, sandbox, api_key_file)
-        if status + rollback + again > 1:
-            raise UsageError("--status, --rollback and --again exclude each other", hint="give one of them")
-        if status:
-            with open_session(console, source) as session:
-                rows = status_rows(session, names, what="rotate --status")
-            show_rows(console, rows, with_keys=True)
-            return ExitCode.OK
-        if not names:
-            raise UsageError("rotate needs the names of agents", hint="or --status to see all rotations")
-        allowed = parse_allowances(allow)
-        return _rotate(console, Request(source, names, allowed, rollback, again, yes, parallelism))
-
-    return guarded(console, action)
+    console, source = call.console, call.source
+    if status + rollback + again > 1:
+        raise UsageError("--status, --rollback and --again exclude each other", hint="give one of them")
+    if status:
+        with open_session(console, source) as session:
+            rows = status_rows(session, names, what="rotate --status")
+        show_rows(console, rows, with_keys=True)
+        return ExitCode.OK
+    if not names:
+        raise UsageError("rotate needs the names of agents", hint="or --status to see all rotations")
+    allowed = parse_allowances(allow)
+    return _rotate(console, Request(source, names, allowed, rollback, again, yes, parallelism))
 
 
 def _rotate(console: Console, request: Request) -> ExitCode:

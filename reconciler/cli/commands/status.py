@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.cli import options as opt
-from reconciler.cli.boundary import guarded
-from reconciler.cli.console import Console, OutputFormat
+from reconciler.cli.call import Call, with_call
+from reconciler.cli.console import Console
 from reconciler.cli.selection import check_targets
-from reconciler.cli.source import Source
 from reconciler.cli.wiring import Session, open_session
 from reconciler.errors import ExitCode
 
@@ -28,32 +27,22 @@ Examples:
 """
 
 
+@with_call
 def status(
+    call: Call,
     *,
-    config: opt.Config = opt.DEFAULT_CONFIG,
     target: opt.Target = [],
-    output: opt.Output = OutputFormat.TABLE,
-    fields: opt.Fields = "",
-    sandbox: opt.Sandbox = None,
-    api_key_file: opt.ApiKeyFile = None,
-    no_color: opt.NoColor = False,
-    quiet: opt.Quiet = False,
-    verbose: opt.Verbose = 0,
 ) -> ExitCode:
     """Show agents and keys: what is live and declared, how far each rotation is, and why each key lives.
 
     Reads only. Lists the agents that are declared or carry this configuration's mark. Keys of agents whose
     stage is not steady have a line of their own; with --target or -v all live keys have.
     """
-    console = opt.make_console(output=output, fields=fields, no_color=no_color, quiet=quiet, verbose=verbose)
-
-    def action() -> ExitCode:
-        with open_session(console, Source(config, sandbox, api_key_file)) as session:
-            rows = status_rows(session, target)
-        show_rows(console, rows, with_keys=bool(target) or console.is_verbose)
-        return ExitCode.OK
-
-    return guarded(console, action)
+    console = call.console
+    with open_session(console, call.source) as session:
+        rows = status_rows(session, target)
+    show_rows(console, rows, with_keys=bool(target) or console.is_verbose)
+    return ExitCode.OK
 
 
 def status_rows(session: Session, targets: Sequence[str], *, what: str = "--target") -> list[StatusRow]:

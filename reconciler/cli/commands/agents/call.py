@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from reconciler.cli import options as opt
-from reconciler.cli.boundary import guarded
+from reconciler.cli.call import taking
 from reconciler.cli.console import Console, OutputFormat
 from reconciler.cli.source import Source, has_token
 from reconciler.cli.wiring import Configuration, Session, connected, load_configuration
-from reconciler.errors import AlterSyncError, CredentialMissing, ExitCode, UsageError
+from reconciler.errors import AlterSyncError, CredentialMissing, UsageError
 from reconciler.model.caller import BY_HAND
 from reconciler.model.desired import AppRef, Desired
 from reconciler.model.diagnostic import Position
@@ -46,7 +45,6 @@ Config = Annotated[
 ]
 Agent = Annotated[str, typer.Option("--agent", help="The agent, by id or by name.", metavar="ID|NAME")]
 Key = Annotated[str, typer.Option("--key", help="The key, by id.", metavar="KEY-ID")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,23 +147,6 @@ def run_context(session: Session, desired: Desired | None = None) -> RunContext:
     )
 
 
-def command(action: Callable[..., ExitCode]) -> Callable[..., ExitCode]:
-    """The action with the options that all 13 have; it gets them as a ``Call``, before its own.
-
-    Typer reads options from a signature, so the common ones are put into it instead of thirteen times into
-    the text.
-    """
-    own = list(inspect.signature(action, eval_str=True).parameters.values())[1:]
-
-    def run(**given: Any) -> ExitCode:
-        call = _call(**{name: given.pop(name) for name in _COMMON})
-        return guarded(call.console, lambda: action(call, **given))
-
-    run.__name__, run.__doc__ = action.__name__, action.__doc__
-    run.__signature__ = inspect.Signature([*own, *_COMMON.values()])  # type: ignore[attr-defined]
-    return run
-
-
 def _call(
     *,
     app: App = None,
@@ -186,4 +167,4 @@ def _call(
     return Call(console, source, names_config=bool(config))
 
 
-_COMMON = inspect.signature(_call, eval_str=True).parameters
+with_call = taking(_call)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reconciler.cli import options as opt
 from reconciler.cli.commands.agents.bodies import new_agent, own_metadata, read_input, read_object
-from reconciler.cli.commands.agents.call import Agent, Call, Yes, command, run_context
+from reconciler.cli.commands.agents.call import Agent, Call, run_context, with_call
 from reconciler.cli.commands.agents.handing import Recipient, ShowKey, Sink, choose_recipient, show_result
 from reconciler.cli.commands.agents.lookup import find_agent
 from reconciler.cli.commands.agents.reading import AgentKind
@@ -59,7 +60,7 @@ Metadata = Annotated[
 ]
 
 
-@command
+@with_call
 def create(
     call: Call,
     *,
@@ -99,7 +100,7 @@ def create(
     return code
 
 
-@command
+@with_call
 def update(
     call: Call, *, agent: Agent, display_name: NewDisplayName = None, metadata: Metadata = None
 ) -> ExitCode:
@@ -133,8 +134,8 @@ def update(
     return ExitCode.OK
 
 
-@command
-def revoke(call: Call, *, agent: Agent, yes: Yes = False) -> ExitCode:
+@with_call
+def revoke(call: Call, *, agent: Agent, yes: opt.Yes = False) -> ExitCode:
     """Revoke an agent and all of its keys.
 
     Whoever uses one of them is locked out at once. Needs agents:read and agents:admin, or

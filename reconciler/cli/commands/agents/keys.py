@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reconciler.cli.commands.agents.call import Agent, Call, Key, Yes, command, run_context
+from reconciler.cli import options as opt
+from reconciler.cli.commands.agents.call import Agent, Call, Key, run_context, with_call
 from reconciler.cli.commands.agents.handing import ShowKey, Sink, choose_recipient, show_result
 from reconciler.cli.commands.agents.lookup import find_agent, find_key
 from reconciler.cli.interrupts import StopRequest, stop_on_signals
@@ -50,7 +51,7 @@ Force = Annotated[
 ]
 
 
-@command
+@with_call
 def mint_key(call: Call, *, agent: Agent, sink: Sink = None, show_key: ShowKey = False) -> ExitCode:
     """Mint one key more for an agent; the others work on.
 
@@ -85,8 +86,8 @@ def mint_key(call: Call, *, agent: Agent, sink: Sink = None, show_key: ShowKey =
     return stop.verdict() or ExitCode.OK
 
 
-@command
-def revoke_key(call: Call, *, agent: Agent, key: Key, force: Force = False, yes: Yes = False) -> ExitCode:
+@with_call
+def revoke_key(call: Call, *, agent: Agent, key: Key, force: Force = False, yes: opt.Yes = False) -> ExitCode:
     """Revoke one key of an agent.
 
     Whoever uses it is locked out at once. Needs agents:read and agents:admin, or dashboard_agents:read
@@ -124,7 +125,7 @@ def revoke_key(call: Call, *, agent: Agent, key: Key, force: Force = False, yes:
     return ExitCode.OK
 
 
-@command
+@with_call
 def deprecate_key(call: Call, *, agent: Agent, key: Key) -> ExitCode:
     """Mark a key as to be retired. It works on, and callers are told; undeprecate-key takes it back.
 
@@ -133,7 +134,7 @@ def deprecate_key(call: Call, *, agent: Agent, key: Key) -> ExitCode:
     return _set_deprecated(call, agent, key, is_deprecated=True)
 
 
-@command
+@with_call
 def undeprecate_key(call: Call, *, agent: Agent, key: Key) -> ExitCode:
     """Take the mark of deprecate-key off again.
 

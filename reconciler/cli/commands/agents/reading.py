@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar, get_args
 
 import typer
 
-from reconciler.cli.commands.agents.call import Agent, Call, command
+from reconciler.cli.commands.agents.call import Agent, Call, with_call
 from reconciler.cli.commands.agents.lookup import find_agent, is_id
 from reconciler.errors import ExitCode, UsageError
 from reconciler.model.agent import AgentId, AgentStatus
@@ -81,7 +81,7 @@ Actor = Annotated[
 ]
 
 
-@command
+@with_call
 def list_agents(
     call: Call,
     *,
@@ -119,7 +119,7 @@ def list_agents(
     return ExitCode.OK
 
 
-@command
+@with_call
 def show(call: Call, *, agent: Agent) -> ExitCode:
     """Show one agent, and who owns it.
 
@@ -137,7 +137,7 @@ def show(call: Call, *, agent: Agent) -> ExitCode:
     return ExitCode.OK
 
 
-@command
+@with_call
 def list_keys(call: Call, *, agent: Agent) -> ExitCode:
     """List every key of an agent.
 
@@ -157,7 +157,7 @@ def list_keys(call: Call, *, agent: Agent) -> ExitCode:
     return ExitCode.OK
 
 
-@command
+@with_call
 def audit(call: Call, *, agent: Agent, limit: AuditLimit = 50, offset: Offset = 0) -> ExitCode:
     """Show what was done to one agent.
 
@@ -180,7 +180,7 @@ def audit(call: Call, *, agent: Agent, limit: AuditLimit = 50, offset: Offset = 
     return ExitCode.OK
 
 
-@command
+@with_call
 def registry_list(call: Call, *, limit: Limit = 50, offset: Offset = 0) -> ExitCode:
     """List who was seen at work.
 
@@ -202,7 +202,7 @@ def registry_list(call: Call, *, limit: Limit = 50, offset: Offset = 0) -> ExitC
     return ExitCode.OK
 
 
-@command
+@with_call
 def registry_show(call: Call, *, agent: Actor) -> ExitCode:
     """Show one that was seen at work.
 
