@@ -6,19 +6,30 @@ from reconciler.cli.wiring import tool_version
 from reconciler.errors import ExitCode
 from tests.support.commands import process, run
 
+# Those of the command reference of Alter's own command line.
+AGENTS_COMMANDS = (
+    *("list", "create", "show", "audit", "registry-list", "registry-show", "update", "revoke"),
+    *("mint-key", "list-keys", "revoke-key", "deprecate-key", "undeprecate-key"),
+)
 COMMANDS = (
     ("validate",),
     ("plan",),
     ("apply",),
+    ("rotate",),
+    ("drift",),
     ("export",),
     ("adopt",),
     ("status",),
+    ("agents",),
+    *(("agents", command) for command in AGENTS_COMMANDS),
     ("schema",),
     ("demo",),
     ("sandbox",),
     ("sandbox", "serve"),
+    ("sandbox", "dashboard"),
     ("sandbox", "reset"),
     ("sandbox", "advance"),
+    ("sandbox", "use"),
 )
 
 pytestmark = pytest.mark.usefixtures("workplace")
