@@ -33,13 +33,16 @@ DRIFT_KINDS: tuple[DriftKind, ...] = get_args(DriftKind)
 # Reported, but no drift: nobody did anything outside.
 NOTICES = frozenset[DriftKind]({"not_applied", "unused_agent"})
 
+# The path of a finding about our mark itself, which whoever replaces an agent's metadata takes away.
+MARK_PATH = "mark"
+
 Severity = Literal["high", "medium", "low"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
 
 @dataclass(frozen=True, slots=True)
 class DriftFinding:
-    """One difference. ``path`` says what of the agent: a field, ``keys``, or ``agent`` for the whole of it.
+    """One difference. ``path`` says what of the agent: a field, ``keys``, ``mark``, or ``agent`` for it all.
 
     ``live`` is what it is now and ``declared`` what the configuration says; ``None`` is "no value". ``event``
     is what the audit feed tells of it, ``None`` when there is no feed or it knows nothing.

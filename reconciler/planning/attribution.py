@@ -9,7 +9,7 @@ from reconciler.model.activity import ActionKind, AuditEvent
 from reconciler.model.agent import AgentId
 from reconciler.model.caller import caller_of
 from reconciler.model.desired import Desired
-from reconciler.model.drift import DriftFinding, DriftKind
+from reconciler.model.drift import MARK_PATH, DriftFinding, DriftKind
 
 # Which action leaves which drift behind. What is not here was not done to an agent of this app.
 _ACTIONS: Mapping[DriftKind, ActionKind] = {
@@ -23,7 +23,8 @@ _ACTIONS: Mapping[DriftKind, ActionKind] = {
 
 def asked_about(findings: Iterable[DriftFinding]) -> tuple[AgentId, ...]:
     """The agents whose audit feed would tell something, each once."""
-    return tuple(dict.fromkeys(f.agent_id for f in findings if f.kind in _ACTIONS and f.agent_id))
+    wanted = (f for f in findings if f.kind in _ACTIONS or f.path == MARK_PATH)
+    return tuple(dict.fromkeys(f.agent_id for f in wanted if f.agent_id))
 
 
 def callers_of(desired: Desired) -> frozenset[str]:
@@ -41,12 +42,31 @@ def attributed(
     """
     for finding in findings:
         told = events.get(finding.agent_id, ()) if finding.agent_id else ()
+        if finding.path == MARK_PATH:
+            yield _unmarked(finding, told, ours)
+            continue
         fitting = [event for event in told if _explains(event, finding)]
         by_others = next((event for event in fitting if event.actor not in ours), None)
         if by_others is None and fitting:
             yield from _our_own(finding, fitting[0])
         else:
             yield replace(finding, event=by_others)
+
+
+def _unmarked(finding: DriftFinding, told: Sequence[AuditEvent], ours: frozenset[str]) -> DriftFinding:
+    """An agent without a mark was never ours, or somebody replaced its metadata, the mark with it."""
+    if not any(event.actor in ours for event in told):
+        return finding
+    changed = replace(
+        finding,
+        kind="changed_outside",
+        severity="high",
+        path="metadata",
+        message="somebody replaced its metadata, and our mark with it: nothing of it is compared or put back "
+        "until `alter-sync adopt` marks it again",
+    )
+    by = next((event for event in told if event.actor not in ours and _explains(event, changed)), None)
+    return replace(changed, path=MARK_PATH, event=by)
 
 
 def _our_own(finding: DriftFinding, event: AuditEvent) -> Iterator[DriftFinding]:

@@ -15,7 +15,7 @@ from reconciler.model.activity import ACTIVITY_DAYS, RegistryEntry
 from reconciler.model.agent import AgentName, LiveAgent
 from reconciler.model.caller import BY_HAND, caller_of
 from reconciler.model.desired import Desired, DesiredAgent
-from reconciler.model.drift import SEVERITIES, DriftFinding, IgnoredDrift
+from reconciler.model.drift import MARK_PATH, SEVERITIES, DriftFinding, IgnoredDrift
 from reconciler.planning.agent_plan import plan_declared, plan_undeclared
 from reconciler.planning.expiry import expired_at
 from reconciler.planning.facts import Facts
@@ -150,7 +150,7 @@ def _not_applied(
             kind="not_applied",
             severity="low",
             agent=live.name,
-            path="agent",
+            path=MARK_PATH,
             message="adopt agent: is live as declared, and carries no mark: `alter-sync adopt` puts it under"
             " this owner",
             agent_id=live.id,
@@ -164,7 +164,7 @@ def _not_applied(
                 kind="not_applied",
                 severity="low",
                 agent=operation.agent,
-                path="agent",
+                path=MARK_PATH if live and live.mark is None else "agent",
                 message=f"{operation.kind.replace('_', ' ')}: {operation.reason}",
                 agent_id=operation.agent_id,
                 live=live.status if live else None,

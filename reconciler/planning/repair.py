@@ -10,14 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 
 from reconciler.model.agent import AgentName, LiveAgent
 from reconciler.model.desired import Desired, DesiredAgent, RotationPolicy
+from reconciler.model.key import KeyId
 from reconciler.model.mark import Mark
 from reconciler.model.plan import Change, Operation
 from reconciler.model.scopes import Scopes
 from reconciler.model.values import Json
-from reconciler.planning.agent_diff import diff_agent
+from reconciler.planning.agent_diff import AgentDiff, diff_agent
 from reconciler.planning.facts import Facts
 from reconciler.planning.fingerprint import fingerprint
 from reconciler.planning.ownership import our_mark
@@ -46,8 +48,8 @@ def repairing(facts: Facts, operation: Operation) -> Operation | None:
             # The delivered key was revoked: the workload has none.
             return operation if known and known.delivered is None else None
         case "deprecate_key":
-            retiring = known.mark.retiring if known else ()
-            return operation if operation.key_id not in retiring else None
+            # The delivered one is deprecated for the sake of a new one, which is not minted here.
+            return operation if known and operation.key_id not in _known_keys(known.mark) else None
         case "undeprecate_key":
             return operation
         case _:
@@ -71,10 +73,15 @@ def _agent_as_applied(agent: DesiredAgent, live: LiveAgent, mark: Mark) -> Desir
         policy=None if policy_ahead else agent.policy,
         left_alone=frozenset({"policy"} if policy_ahead else ()),
         scopes=_scopes_as_applied(agent, live, ahead),
+        narrowing_grace=_narrowing_grace(agent, live, diff),
         metadata=_metadata_as_applied(agent, live, mark),
         rotation=_without_age(agent.rotation),
         deliver_to=_sinks_as_applied(agent, mark),
     )
+
+
+def _known_keys(mark: Mark) -> set[KeyId]:
+    return {*mark.retiring, *([mark.delivered.key_id] if mark.delivered else ())}
 
 
 def _puts_back(change: Change) -> bool:
@@ -112,6 +119,16 @@ def _metadata_as_applied(agent: DesiredAgent, live: LiveAgent, mark: Mark) -> di
     return declared | {key: have[key] for key in untouched if key in have}
 
 
+def _narrowing_grace(agent: DesiredAgent, live: LiveAgent, diff: AgentDiff) -> timedelta | None:
+    """What somebody granted outside ends at once, unless it would take scopes along that we are narrowing.
+
+    The server's own grace is for workloads that use what was declared until now.
+    """
+    if agent.narrowing_grace is not None or live.scopes_pending is not None:
+        return agent.narrowing_grace
+    return timedelta() if all(change.cause != "both" for change in diff.scopes) else None
+
+
 def _is_as_applied(mark: Mark, path: str, current: Json) -> bool:
     applied = mark.spec.get(path)
     return current is None if applied is None else fingerprint(current) == applied
@@ -123,6 +140,6 @@ def _without_age(policy: RotationPolicy | None) -> RotationPolicy | None:
 
 def _sinks_as_applied(agent: DesiredAgent, mark: Mark) -> tuple[str, ...]:
     """The sinks that have the delivered key; none, so that keys are left alone, without a whole delivery."""
-    if mark.delivered is None or mark.claim is not None or mark.delivered.left:
+    if mark.delivered is None or mark.claim is not None:
         return ()
     return tuple(sink for sink in agent.deliver_to if sink in mark.delivered.sinks)

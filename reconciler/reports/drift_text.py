@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from reconciler.model.drift import SEVERITIES, Drift, DriftFinding, DriftKind, Severity
+from reconciler.model.drift import MARK_PATH, SEVERITIES, Drift, DriftFinding, DriftKind, Severity
 from reconciler.planning.fingerprint import canonical
 from reconciler.reports.columns import display_width, fit, join, pad, wrap
 from reconciler.reports.escaping import COMMAND_LIMIT, MESSAGE_LIMIT, TEXT_LIMIT, for_terminal
@@ -95,7 +95,7 @@ def _told(finding: DriftFinding, style: Style, *, room: int | None) -> list[str]
     message = for_terminal(finding.message, limit=MESSAGE_LIMIT)
     if finding.key_id:
         return [f"{for_terminal(finding.key_id)}: {message}", *more]
-    if finding.path == "agent":
+    if finding.path in {"agent", MARK_PATH}:
         return [message, *more]
     if finding.is_both or _is_undeclared(finding):
         more.insert(0, message)
@@ -201,4 +201,4 @@ def _next_step(drift: Drift, command: str) -> str:
 def _is_repaired(finding: DriftFinding) -> bool:
     if finding.kind == "orphaned_key":
         return finding.event is not None  # without a claim, which is for a whole apply to end
-    return finding.kind in _REPAIRED and finding.source is not None
+    return finding.kind in _REPAIRED and finding.source is not None and finding.path != MARK_PATH

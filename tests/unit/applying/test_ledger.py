@@ -97,10 +97,15 @@ def test_an_error_in_a_step_inside_another_is_the_inner_one_s() -> None:
 
 def test_an_error_after_a_step_inside_another_is_the_outer_one_s() -> None:
     ledger = Ledger([_CREATE, _MINT, _SUSPEND])
-    with pytest.raises(SinkError), ledger.step([_CREATE]):
-        with ledger.step([_MINT]):
-            pass
-        raise SinkError("no luck")
+
+    def work() -> None:
+        with ledger.step([_CREATE]):
+            with ledger.step([_MINT]):
+                pass
+            raise SinkError("no luck")
+
+    with pytest.raises(SinkError):
+        work()
     assert _statuses(ledger.outcomes(_FAILURE)) == ["failed", "done", "not_tried"]
 
 

@@ -65,7 +65,7 @@ def test_a_rule_that_has_ended_is_left_out_and_reported_where_its_end_stands(tmp
     ],
 )
 def test_a_rule_ends_with_its_day_or_at_its_moment(tmp_path: Path, until: str, ended: bool) -> None:
-    assert NOW == datetime(2026, 11, 24, tzinfo=UTC)
+    assert f"{NOW:%Y-%m-%dT%H:%M:%S}" == "2026-11-24T00:00:00"
     rule = f"{{agent: a, reason: x, until: {until}}}"
     assert rules(tmp_path, of_rules(rule)) == (["ignore-ended"] if ended else [])
     assert bool(read(tmp_path, rule)) is not ended

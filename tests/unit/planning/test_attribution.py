@@ -139,6 +139,28 @@ def test_an_event_of_another_agent_says_nothing() -> None:
     assert found.event is None
 
 
+@pytest.mark.parametrize(
+    ("events", "kind", "named"),
+    [
+        ([], "not_applied", None),
+        ([event(actor=JANE), event("create_agent", actor="bob")], "not_applied", None),
+        ([event("create_agent", actor=US)], "changed_outside", None),
+        ([event(fields=["metadata"]), event("create_agent", actor=US)], "changed_outside", JANE),
+        ([event(fields=["display_name"]), event(actor=US)], "changed_outside", None),
+    ],
+)
+def test_an_agent_that_was_ours_and_carries_no_mark_lost_it_to_somebody(
+    events: list[AuditEvent], kind: str, named: str | None
+) -> None:
+    """`alter agents update --metadata` replaces the whole block, and our mark is in it."""
+    found = finding("not_applied", path="mark")
+    assert asked_about([found]) == ("id-alpha",)
+    [told] = explained(found, *events)
+    assert (told.kind, told.path, who([told])) == (kind, "mark", [named])
+    assert told.is_drift is (kind == "changed_outside")
+    assert told.severity == ("high" if told.is_drift else "low")
+
+
 def test_only_agents_of_which_the_feed_would_tell_something_are_asked_about_once() -> None:
     found = [
         finding(),

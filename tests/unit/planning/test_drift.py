@@ -280,9 +280,10 @@ def test_an_agent_of_another_owner_is_no_drift_of_ours() -> None:
 
 def test_a_live_agent_without_a_mark_is_not_said_to_be_in_order() -> None:
     agent = declared(scopes={"google": ["a"]})
-    [found] = drift_in(configuration(agent), live(scopes={"google": ["a"]}))
-    assert (found.kind, found.path) == ("not_applied", "agent")
-    assert "carries no mark" in found.message
+    for scopes in ({"google": ["a"]}, {"google": ["admin"]}):
+        [found] = drift_in(configuration(agent), live(scopes=scopes))
+        assert (found.kind, found.path, found.agent_id) == ("not_applied", "mark", "id-alpha")
+        assert found.message.startswith("adopt agent: ")
 
 
 def test_agents_that_nobody_owns_or_declares_are_left_out() -> None:

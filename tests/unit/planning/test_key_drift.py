@@ -1,4 +1,4 @@
-"""Drift of keys: minted, revoked and deprecated by somebody else, or left behind by a run that was cut off."""
+"""Drift of keys: minted, revoked or deprecated by somebody else, or left behind by a run that died."""
 
 from __future__ import annotations
 

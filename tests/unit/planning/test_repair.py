@@ -13,6 +13,7 @@ from reconciler.model.diagnostic import Position
 from reconciler.model.key import AgentKey
 from reconciler.model.mark import Delivered, Mark
 from reconciler.planning.agent_diff import diff_agent
+from reconciler.planning.planner import LiveState, PlanOptions, make_plan
 from reconciler.planning.request import applied_spec, patch_request
 from tests.support.builders import (
     NOW,
@@ -118,6 +119,14 @@ def test_a_pending_policy_stays_pending_although_the_server_hides_what_is_in_it(
     assert {change.cause for change in diff.update} == {"config"}
 
 
+def test_a_type_that_may_be_replaced_does_not_keep_the_rest_from_being_put_back() -> None:
+    before = declared(type="agent", display_name="One")
+    found = live(mark=mark_of(before), display_name="Hers")
+    desired = configuration(replace(before, type="service"))
+    for allow in ((), ("replace",)):
+        assert ids(repair_plan(desired, found, allow=allow)[1]) == ["update_agent:alpha"]
+
+
 def test_an_agent_that_is_suspended_or_resumed_outside_is_put_back() -> None:
     sleeper = live("sleeper", mark=mark_of(declared("sleeper", status="inactive")))
     worker = live("worker", mark=mark_of(declared("worker")), status="inactive")
@@ -144,6 +153,31 @@ def test_a_field_that_the_dashboard_owns_is_not_put_back() -> None:
     assert ids(repair_plan(configuration(agent), found)[1]) == []
 
 
+@pytest.mark.parametrize(
+    ("declared_grace", "pending", "applied", "grace_seconds"),
+    [
+        (None, None, {"google": ["a"]}, 0),
+        (timedelta(hours=2), None, {"google": ["a"]}, 7200),
+        (None, {"google": ["a", "admin"]}, {"google": ["a"]}, None),
+        (None, None, {"google": ["a", "b"]}, None),
+    ],
+)
+def test_what_was_granted_outside_ends_at_once_unless_the_configuration_takes_scopes_away_as_well(
+    declared_grace: timedelta | None,
+    pending: Any,
+    applied: Any,
+    grace_seconds: int | None,
+) -> None:
+    now = declared(scopes={"google": ["a"]}, narrowing_grace=declared_grace)
+    found = live(
+        mark=mark_of(declared(scopes=applied)), scopes={"google": ["a", "b", "admin"]}, pending=pending
+    )
+    repaired, plan = repair_plan(configuration(now), found)
+    assert ids(plan) == ["set_scopes:alpha"]
+    request = patch_request(repaired, repaired.agents[found.name], found, plan.operations, claim=None)
+    assert request.grace_seconds == grace_seconds
+
+
 # Keys.
 
 
@@ -153,6 +187,27 @@ def test_a_key_that_is_old_enough_is_not_rotated() -> None:
     keys = {"alpha": [aged_key("k-1", made=timedelta(days=80))]}
     whole = planned(configuration(DELIVERING, sinks=(sink(),)), found, keys=keys)
     assert "mint_key:alpha" in ids(whole)
+
+
+def test_a_rollback_that_left_a_sink_behind_is_no_work_of_others() -> None:
+    left = replace(delivered_ago("k-1"), left=("local",))
+    assert on_keys(aged_key("k-1"), delivered=left) == []
+    assert on_keys(aged_key("k-1"), aged_key("k-9"), delivered=left) == ["deprecate_key:alpha:k-9"]
+    assert on_keys(aged_key("k-1", revoked=timedelta(hours=1)), delivered=left) == ["mint_key:alpha"]
+
+
+@pytest.mark.parametrize("key_age", [timedelta(days=1), timedelta(days=80)])
+def test_a_key_that_lives_is_neither_replaced_nor_deprecated_even_if_the_configuration_asks_for_it(
+    key_age: timedelta,
+) -> None:
+    """The plan itself lets nothing through, also of a configuration that is not as it was applied."""
+    agent = replace(DELIVERING, deliver_to=("vault", "local"))
+    found = live(mark=mark_of(agent, delivered=delivered_ago("k-1", age=key_age)))
+    state = LiveState([found], {found.id: (aged_key("k-1", made=key_age),)})
+    desired = configuration(agent, sinks=(sink("vault"), sink("local")))
+    for only_drift, expected in ((False, ["mint_key:alpha", "deprecate_key:alpha:k-1"]), (True, [])):
+        options = PlanOptions("1.2.3", only_drift=only_drift)
+        assert ids(make_plan(desired, state, now=NOW, options=options)) == expected
 
 
 def test_keys_from_before_a_leak_are_not_rotated_either() -> None:

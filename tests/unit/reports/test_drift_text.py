@@ -94,6 +94,7 @@ def test_why_nobody_is_named_is_said_even_without_drift() -> None:
         ([ORPHAN, SHADOW], f"Run `{APPLY}` to finish what a run of this tool left behind."),
         ([SHADOW, PENDING], "What differs needs a person"),
         ([UNDECLARED], "What differs needs a person"),
+        ([replace(NAME, path="mark")], "What differs needs a person"),
         ([PENDING, UNUSED], f"No drift. Run `{APPLY}` to apply what the configuration is ahead of."),
         ([UNUSED], "No drift: nothing was changed outside."),
     ],
