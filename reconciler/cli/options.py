@@ -45,6 +45,14 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Parallelism = Annotated[
     int, typer.Option("--parallelism", help="How many agents are worked on at once.", min=1, max=64)
 ]
+Report = Annotated[
+    list[str],
+    typer.Option(
+        "--report",
+        help="Also write a report of this format to this file; repeatable. Written on failure, too.",
+        metavar="FORMAT=PATH",
+    ),
+]
 OnlyDrift = Annotated[
     bool, typer.Option("--only-drift", help="Put back what was changed outside, and do nothing else.")
 ]

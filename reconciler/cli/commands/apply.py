@@ -16,6 +16,7 @@ from reconciler.cli.commands.plan import show_plan
 from reconciler.cli.console import Console
 from reconciler.cli.interrupts import StopRequest
 from reconciler.cli.live_plan import plan_repair, plan_session
+from reconciler.cli.reporting import Reporter, reporting
 from reconciler.cli.selection import parse_allowances
 from reconciler.cli.source import Source
 from reconciler.cli.wiring import Session, open_session
@@ -68,6 +69,7 @@ def apply(
     only_drift: opt.OnlyDrift = False,
     yes: opt.Yes = False,
     parallelism: opt.Parallelism = opt.DEFAULT_PARALLELISM,
+    report: opt.Report = [],
 ) -> ExitCode:
     """Carry out a plan: create, change and revoke agents, deliver and rotate their keys.
 
@@ -82,25 +84,30 @@ def apply(
             hint="--target and --allow belong to `plan --save`, and --only-drift has no saved plan",
         )
     request = Request(source, plan_file, target, parse_allowances(allow), only_drift, yes, parallelism)
-    return _apply(console, request)
+    with reporting(report, command="apply") as reporter:
+        return _apply(console, request, reporter)
 
 
-def _apply(console: Console, request: Request) -> ExitCode:
+def _apply(console: Console, request: Request, reporter: Reporter) -> ExitCode:
     check_fields(console)
     stop = StopRequest()
     command = request.command()
     with open_session(
         console, request.source, parallelism=request.parallelism, is_stopping=stop.is_asked
     ) as connected:
+        reporter.tell_session(connected)
         session, plan, allow = _plan_to_apply(console, connected, request)
         if console.is_table:
             show_plan(console, plan, command=command, advise=False)
         if plan.has_changes and not request.yes:
             ask(console, session, plan, command=command)
+        reporter.tell_plan(plan, saved_to=request.plan_file)
         # A saved plan is stale once part of it is done, so the command that goes on plans anew.
         resume = advice.apply_command(command, targets=plan.targets, allowed=plan.allowed)
         outcome = carry_out(console, session, plan, allow=allow, stop=stop, resume=lambda _outcome: resume)
         say_cost(console, session)
+    reporter.tell(outcome=outcome, apply_command=command)
+    reporter.write(outcome.exit_code())
     return finish(console, outcome, command=command)
 
 

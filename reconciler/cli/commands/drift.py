@@ -14,6 +14,7 @@ import typer
 from reconciler.cli import options as opt
 from reconciler.cli.call import Call, with_call
 from reconciler.cli.console import Console
+from reconciler.cli.reporting import reporting
 from reconciler.cli.wiring import open_session
 from reconciler.errors import ExitCode, UsageError
 
@@ -48,6 +49,7 @@ def drift(
     target: opt.Target = [],
     exit_code: WithExitCode = False,
     baseline: Baseline = None,
+    report: opt.Report = [],
 ) -> ExitCode:
     """Show what somebody changed outside: fields, scopes, keys, agents; and who did it, and when.
 
@@ -60,16 +62,21 @@ def drift(
     from reconciler.cli.drifting import find_drift
     from reconciler.planning.drift import without_ignored
 
-    with open_session(console, source) as session:
-        found = find_drift(console, session, target)
-    if session.findings:
-        _warn(console, session.findings)
-    kept, ignored = without_ignored(session.desired, found.findings, now=found.seen_at)
-    shown = replace(found, findings=kept, ignored=ignored)
-    if baseline is not None:
-        shown = _with_baseline(console, shown, baseline)
-    _show(console, shown, command=source.apply_command())
-    return ExitCode.CHANGES if exit_code and shown.has_drift else ExitCode.OK
+    with reporting(report, command="drift") as reporter:
+        with open_session(console, source) as session:
+            reporter.tell_session(session)
+            found = find_drift(console, session, target)
+        if session.findings:
+            _warn(console, session.findings)
+        kept, ignored = without_ignored(session.desired, found.findings, now=found.seen_at)
+        shown = replace(found, findings=kept, ignored=ignored)
+        if baseline is not None:
+            shown = _with_baseline(console, shown, baseline)
+        code = ExitCode.CHANGES if exit_code and shown.has_drift else ExitCode.OK
+        reporter.tell(drift=shown, apply_command=source.apply_command())
+        reporter.write(code)
+        _show(console, shown, command=source.apply_command())
+        return code
 
 
 def _warn(console: Console, findings: Sequence[Diagnostic]) -> None:

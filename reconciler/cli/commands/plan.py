@@ -12,6 +12,7 @@ from reconciler.cli import options as opt
 from reconciler.cli.call import Call, with_call
 from reconciler.cli.console import Console
 from reconciler.cli.live_plan import plan_repair, plan_session
+from reconciler.cli.reporting import reporting
 from reconciler.cli.selection import parse_allowances
 from reconciler.cli.wiring import open_session
 from reconciler.errors import ExitCode, UsageError
@@ -24,6 +25,7 @@ Examples:
   alter-sync plan                            agents.yaml against the live app
   alter-sync plan --save plan.json           keep the plan for `alter-sync apply plan.json`
   alter-sync plan --detailed-exitcode        10 when there are changes, for CI
+  alter-sync plan --report json=plan-report.json   a report beside what is shown, also on failure
   alter-sync plan --target 'tenant-*'        only these agents
   alter-sync plan --sandbox                  against the embedded Alter, without credentials
 """
@@ -45,6 +47,7 @@ def plan(
     only_drift: opt.OnlyDrift = False,
     save: Save = None,
     detailed_exitcode: DetailedExitCode = False,
+    report: opt.Report = [],
 ) -> ExitCode:
     """Show what apply would do: desired against live, with reasons, risks and what guards refuse.
 
@@ -55,21 +58,31 @@ def plan(
     allowances = parse_allowances(allow)
     if save is not None and only_drift:
         raise UsageError("--only-drift has no saved plan", hint="run `alter-sync apply --only-drift`")
-    with open_session(console, source) as session:
-        if only_drift:
-            _, made = plan_repair(console, session, targets=target, allow=allowances)
-        else:
-            made = plan_session(console, session, targets=target, allow=allowances)
     command = source.command("apply", *(["--only-drift"] if only_drift else []))
-    # First, so that data on stdout is never followed by a failure.
-    if save is not None:
-        save_plan(save, made)
-    show_plan(console, made, command=command)
+    with reporting(report, command="plan") as reporter:
+        reporter.tell(apply_command=command)
+        with open_session(console, source) as session:
+            reporter.tell_session(session)
+            if only_drift:
+                _, made = plan_repair(console, session, targets=target, allow=allowances)
+            else:
+                made = plan_session(console, session, targets=target, allow=allowances)
+        # First, so that data on stdout is never followed by a failure.
+        if save is not None:
+            save_plan(save, made)
+        exit_code = _exit_code(made, is_detailed=detailed_exitcode)
+        reporter.tell_plan(made, saved_to=save)
+        reporter.write(exit_code)
+        show_plan(console, made, command=command)
     if save is not None:
         console.say(f"plan saved to {save}; carry it out with: {command} {shlex.quote(str(save))}")
-    if made.blocked:
+    return exit_code
+
+
+def _exit_code(plan: Plan, *, is_detailed: bool) -> ExitCode:
+    if plan.blocked:
         return ExitCode.REFUSED
-    return ExitCode.CHANGES if detailed_exitcode and made.has_changes else ExitCode.OK
+    return ExitCode.CHANGES if is_detailed and plan.has_changes else ExitCode.OK
 
 
 def show_plan(console: Console, plan: Plan, *, command: str, advise: bool = True) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from reconciler.cli import options as opt
 from reconciler.cli.boundary import guarded
 from reconciler.cli.console import Console, OutputFormat
+from reconciler.cli.reporting import reporting
 from reconciler.cli.source import Source
 from reconciler.cli.wiring import load_configuration
 from reconciler.errors import ExitCode
@@ -27,6 +29,7 @@ def validate(
     no_color: opt.NoColor = False,
     quiet: opt.Quiet = False,
     verbose: opt.Verbose = 0,
+    report: opt.Report = [],
 ) -> ExitCode:
     """Check the configuration offline: syntax, schema, meaning.
 
@@ -34,14 +37,17 @@ def validate(
     file, line and column. Warnings do not change the exit code.
     """
     console = opt.make_console(output=output, fields=fields, no_color=no_color, quiet=quiet, verbose=verbose)
-    return guarded(console, lambda: _validate(console, Source(config)))
+    return guarded(console, lambda: _validate(console, Source(config), report))
 
 
-def _validate(console: Console, source: Source) -> ExitCode:
+def _validate(console: Console, source: Source, reports: Sequence[str]) -> ExitCode:
     from reconciler.reports.json_document import diagnostics_document
     from reconciler.reports.messages import diagnostics_text
 
-    configuration = load_configuration(source)
+    with reporting(reports, command="validate") as reporter:
+        configuration = load_configuration(source)
+        reporter.tell_configuration(configuration)
+        reporter.write(ExitCode.OK)
     count = len(configuration.desired.agents)
     if console.is_table:
         if configuration.findings:

@@ -1,0 +1,123 @@
+"""Writes the files of ``--report``: before anything is printed, and also when the run fails."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reconciler.cli.boundary import ConfigInvalid
+from reconciler.cli.wiring import Configuration, Session, tool_version
+from reconciler.errors import AlterSyncError, ExitCode, UsageError
+from reconciler.model.nearest import did_you_mean
+
+if TYPE_CHECKING:
+    from reconciler.model.plan import Plan
+    from reconciler.reports.subject import Command, RunFacts, Subject
+
+
+@dataclass(slots=True)
+class Reporter:
+    """Collects what a run has to tell, and writes it once into every file that was asked for."""
+
+    files: Sequence[tuple[str, Path]]
+    subject: Subject
+    is_written: bool = False
+
+    def tell(self, **parts: Any) -> None:
+        """Adds parts of the subject."""
+        self.subject = replace(self.subject, **parts)
+
+    def tell_configuration(self, configuration: Configuration) -> None:
+        """Whose the run is, and what is odd about its configuration."""
+        desired = configuration.desired
+        self.tell(owner=desired.owner, app=desired.app.name, findings=configuration.findings)
+
+    def tell_session(self, session: Session) -> None:
+        """The same, once there is a session."""
+        self.tell_configuration(Configuration(session.desired, session.findings))
+
+    def tell_plan(self, plan: Plan, *, saved_to: Path | None) -> None:
+        """The plan, with its own findings, and the file that it is in."""
+        run = replace(self.subject.run, plan_path="" if saved_to is None else str(saved_to))
+        self.tell(plan=plan, findings=plan.findings or self.subject.findings, run=run)
+
+    def write(self, exit_code: ExitCode) -> None:
+        """Writes the files, as the run would end now."""
+        from reconciler.reports.formats import writer_of
+
+        self.tell(exit_code=exit_code)
+        self.is_written = True
+        for name, path in self.files:
+            text = writer_of(name)(self.subject)
+            try:
+                path.write_text(text if text.endswith("\n") else f"{text}\n", encoding="utf-8")
+            except OSError as error:
+                raise UsageError(f"the report {path} cannot be written: {error.strerror}") from error
+
+
+@contextmanager
+def reporting(requests: Sequence[str], *, command: Command) -> Iterator[Reporter]:
+    """A reporter for one command. What ends the command is in the reports, too."""
+    from reconciler.reports.subject import Subject
+
+    subject = Subject(command, datetime.now(UTC), tool_version(), run=run_facts(os.environ))
+    reporter = Reporter(parse_reports(requests), subject)
+    try:
+        yield reporter
+    except AlterSyncError as error:
+        findings = error.diagnostics if isinstance(error, ConfigInvalid) else reporter.subject.findings
+        reporter.tell(failure=error, findings=findings)
+        if not reporter.is_written:
+            with suppress(UsageError):  # what ended the run is what has to be told
+                reporter.write(error.exit_code)
+        raise
+
+
+def parse_reports(requests: Sequence[str]) -> tuple[tuple[str, Path], ...]:
+    """``FORMAT=PATH`` of each request; refused while nothing is done yet."""
+    from reconciler.reports.formats import FORMATS
+
+    found: list[tuple[str, Path]] = []
+    for request in requests:
+        name, _, place = request.partition("=")
+        if name not in FORMATS:
+            hint = did_you_mean(name, FORMATS) or "formats are: " + ", ".join(FORMATS)
+            raise UsageError(f"--report {request}: there is no format {name!r}", hint=hint)
+        if not place:
+            raise UsageError(f"--report {request}: where to?", hint=f"--report {name}=PATH")
+        path = Path(place)
+        if path in (other for _, other in found):
+            raise UsageError(f"--report {request}: another report goes to {path} already")
+        if not path.parent.is_dir() or path.is_dir():
+            what = "is a folder" if path.is_dir() else "is in a folder that is not there"
+            raise UsageError(
+                f"--report {request}: {path} {what}", hint="name a file in a folder that is there"
+            )
+        found.append((name, path))
+    return tuple(found)
+
+
+def run_facts(environ: Mapping[str, str]) -> RunFacts:
+    """What GitHub Actions or GitLab CI says of the run. A pull request's head is not what is checked out."""
+    from reconciler.reports.subject import RunFacts
+
+    if environ.get("GITHUB_ACTIONS") == "true":
+        server, repository = environ.get("GITHUB_SERVER_URL", ""), environ.get("GITHUB_REPOSITORY", "")
+        run_id = environ.get("GITHUB_RUN_ID", "")
+        url = f"{server}/{repository}/actions/runs/{run_id}" if server and repository and run_id else ""
+        return RunFacts(head_sha=_head_of_event(environ) or environ.get("GITHUB_SHA", ""), run_url=url)
+    return RunFacts(head_sha=environ.get("CI_COMMIT_SHA", ""), run_url=environ.get("CI_JOB_URL", ""))
+
+
+def _head_of_event(environ: Mapping[str, str]) -> str:
+    """The commit at the head of the pull request that a workflow runs for."""
+    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+        event = json.loads(Path(environ["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8"))
+        return str(event["pull_request"]["head"]["sha"])
+    return ""
