@@ -231,6 +231,12 @@ class KeyLimitReached(Conflict):
     code = "agent_key_limit_reached"
 
 
+class CreatedUnmarked(ApiError):
+    """An agent is live that a create of ours may have made, and nothing on it says so: a person decides."""
+
+    code = "created_without_mark"
+
+
 class IdempotencyConflict(Conflict):
     """An idempotency key was used before for something else, or for an agent that is gone."""
 

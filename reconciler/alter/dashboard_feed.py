@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
 from reconciler.alter import dashboard_wire as read
 from reconciler.alter.commands import Commands
+from reconciler.errors import BadAnswer
 from reconciler.model.activity import AuditEvent, RegistryEntry
 from reconciler.model.agent import AgentId
 from reconciler.model.values import Json
@@ -44,4 +46,9 @@ def _entry(document: Json, *, route: str) -> RegistryEntry:
 
 
 def _rows(document: Json, *, what: str, parse_row: Callable[..., T], route: str) -> list[T]:
-    return [parse_row(row, route=route) for row in read.rows_of(document, what=what, route=route)]
+    """Every row that can be read: one that cannot must not hide the others, for this is a help."""
+    found = []
+    for row in read.rows_of(document, what=what, route=route):
+        with suppress(BadAnswer):
+            found.append(parse_row(row, route=route))
+    return found

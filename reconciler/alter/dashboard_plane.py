@@ -7,7 +7,7 @@ second command; what it cannot do at all is refused when the plan is made.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from reconciler import errors
 from reconciler.alter import dashboard_wire as read
@@ -23,6 +23,7 @@ from reconciler.model.values import Json, without_nulls
 from reconciler.planning.fingerprint import same
 
 _LIVE = "active,inactive"
+_SHOWS_AT_ONCE = 8
 
 
 class DashboardPlane:
@@ -62,16 +63,15 @@ class DashboardPlane:
             agent, minted = self._agent(answer, route=route), read.read_minted(answer, route=route)
         except errors.BadAnswer as exc:
             # It ended well, so there is an agent, which nobody can tell from one that somebody else made.
-            raise errors.Unreachable(exc.message, code=exc.code, hint=exc.hint) from exc
+            raise errors.Unreachable(exc.message, code=exc.code) from exc
         if not body.metadata:
             return agent, minted
         try:
             patch = AgentPatch(metadata={**agent.metadata, **body.metadata})
             return self.update_agent(agent.id, patch, expected_version=agent.version), minted
         except errors.ApiError as exc:
-            raise errors.Unreachable(
+            raise errors.CreatedUnmarked(
                 f"agent {agent.name!r} was created as {agent.id}, but not marked as ours: {exc.message}",
-                code="created_without_mark",
                 hint=f"`alter-sync adopt {agent.name}` takes it over; the next apply replaces its lost key",
             ) from exc
 
@@ -151,17 +151,30 @@ class DashboardPlane:
 
     def _walk(self, words: Sequence[str], *, with_revoked: bool = False) -> tuple[LiveAgent, ...]:
         limit = snapshot.PAGE_SIZE
+        shown: dict[AgentId, LiveAgent] = {}
 
         def fetch_page(offset: int) -> Page:
             def parse(document: Json, *, route: str) -> Page:
                 rows = read.rows_of(document, what="agent", route=route)
-                agents = [self._whole(row, route=route) for row in rows]
+                shown.update(self._shown(rows, known=shown))
+                agents = [
+                    shown.get(AgentId(read.agent_id_of(row))) or read.read_agent(row, route=route)
+                    for row in rows
+                ]
                 return read.page_of(document, agents, offset=offset, limit=limit)
 
             page = ("--limit", str(limit), "--offset", str(offset))
             return self._commands.repeat("list", *words, *page, parse=parse)
 
         return snapshot.read_agents(fetch_page, with_revoked=with_revoked)
+
+    def _shown(
+        self, rows: Iterable[read.Document], *, known: Collection[AgentId]
+    ) -> Mapping[AgentId, LiveAgent]:
+        """The agents of which a list leaves something out, each shown once: a process for each."""
+        ids = (AgentId(read.agent_id_of(row)) for row in rows if not read.is_whole_agent(row))
+        wanted = [agent_id for agent_id in ids if agent_id and agent_id not in known]
+        return snapshot.read_each(self._show, wanted, parallelism=_SHOWS_AT_ONCE)
 
     def _whole(self, row: read.Document, *, route: str) -> LiveAgent:
         """The agent of a row; what a list leaves out, ``show`` has to tell."""
@@ -197,7 +210,8 @@ def _words_of(patch: AgentPatch, live: LiveAgent) -> list[str]:
         raise _cannot("change the policy of an agent")
     words: list[str] = []
     if patch.display_name not in (None, live.display_name):
-        words += ["--display-name", str(patch.display_name)]
+        # In one word: a name may begin with a hyphen.
+        words += [f"--display-name={patch.display_name}"]
     if patch.metadata is not None and not same(without_nulls(patch.metadata), without_nulls(live.metadata)):
         words += ["--metadata", as_argument(patch.metadata)]
     return words

@@ -6,6 +6,7 @@ the Alter command line; anything else leaves the outcome open.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -19,13 +20,13 @@ from dataclasses import dataclass
 from reconciler import errors
 from reconciler.alter.answers import clean_text, parse_json
 from reconciler.alter.refusals import CONFLICTS
-from reconciler.alter.wire import token_environment
-from reconciler.model.secret import Secret
+from reconciler.alter.wire import token_environment, without_token
+from reconciler.model.secret import KEY_SHAPE, Secret
 from reconciler.model.values import Json
 
 TIME_LIMIT_SECONDS = 120.0
-# Whatever else the environment holds is the program's own business: proxies, certificates, its settings.
-_WITHHELD = frozenset({"ALTER_API_KEY"})
+# What is nice to know is not waited for that long.
+FEED_TIME_LIMIT_SECONDS = 30.0
 _ADMIN = "dashboard_agents:admin"
 _READ = "dashboard_agents:read"
 _WRITE = "dashboard_agents:write"
@@ -92,6 +93,7 @@ class Program:
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(process.pid, signal.SIGKILL)
                 process.communicate()
+        output, complaint = (without_token(text, self.access.token) for text in (output, complaint))
         if process.returncode != 0:
             raise _Failure(command, process.returncode, output, complaint).error()
         try:
@@ -104,7 +106,12 @@ class Program:
             ) from exc
 
     def _start(self, argv: Sequence[str], route: str, *, has_body: bool) -> subprocess.Popen[bytes]:
-        kept = {name: value for name, value in os.environ.items() if name not in _WITHHELD}
+        # Whatever else the environment holds is the program's own: proxies, certificates, its settings.
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name != "ALTER_API_KEY" and not KEY_SHAPE.search(value)
+        }
         try:
             return subprocess.Popen(  # noqa: S603 (an argument list, without a shell)
                 argv,
@@ -116,6 +123,8 @@ class Program:
             )
         except (OSError, ValueError) as exc:
             why = exc.strerror if isinstance(exc, OSError) else "an argument contains a NUL"
+            if isinstance(exc, ValueError) or exc.errno == errno.E2BIG:
+                raise errors.ApiError(f"{route}: what is to be sent is no argument: {why}") from exc
             raise errors.Unreachable(
                 f"{route}: {self.access.executable!r} cannot be started: {why}",
                 code="no_alter_program",

@@ -100,14 +100,14 @@ def read_keys(
     api: AgentApi, agent_ids: Iterable[AgentId], *, parallelism: int
 ) -> dict[AgentId, tuple[AgentKey, ...]]:
     """The keys of each agent. The first failure ends it all: half a picture is none."""
-    return _of_each(api.list_keys, agent_ids, parallelism=parallelism)
+    return read_each(api.list_keys, agent_ids, parallelism=parallelism)
 
 
 def read_events(
     feed: AuditFeed, agent_ids: Iterable[AgentId], *, parallelism: int
 ) -> dict[AgentId, tuple[AuditEvent, ...]]:
     """What was done to each agent lately, newest first."""
-    return _of_each(feed.audit_events, agent_ids, parallelism=parallelism)
+    return read_each(feed.audit_events, agent_ids, parallelism=parallelism)
 
 
 def read_registry(feed: AuditFeed) -> tuple[RegistryEntry, ...]:
@@ -124,9 +124,10 @@ def read_registry(feed: AuditFeed) -> tuple[RegistryEntry, ...]:
     return tuple(found.values())
 
 
-def _of_each(
+def read_each(
     read: Callable[[AgentId], T], agent_ids: Iterable[AgentId], *, parallelism: int
 ) -> dict[AgentId, T]:
+    """What ``read`` gives for each id, side by side. The first failure ends it all."""
     wanted = tuple(dict.fromkeys(agent_ids))
     pool = ThreadPoolExecutor(max_workers=parallelism, thread_name_prefix="reads")
     try:

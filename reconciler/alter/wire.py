@@ -74,6 +74,11 @@ def token_environment(token: Secret) -> dict[str, str]:
     return {"ALTER_PAT": token.reveal()}
 
 
+def without_token(output: bytes, token: Secret) -> bytes:
+    """What the executable printed, without the token that it was given: nothing documents how one looks."""
+    return output.replace(token.reveal().encode(), b"(token)")
+
+
 def new_agent_body(body: NewAgent) -> dict[str, Json]:
     """What ``POST /sdk/agents`` takes."""
     document: dict[str, Json] = {

@@ -91,8 +91,8 @@ def _hand_over(context: RunContext, live: LiveAgent, minted: MintedKey, *, sink:
     if minted.plaintext is None:
         raise KeyLost(
             f"agent {live.name!r} has the key {minted.key_id}, but nobody holds it: the answer was lost",
-            hint=f"mint another with `alter-sync agents mint-key --agent {live.id}`, then revoke the lost "
-            f"one: `alter-sync agents revoke-key --agent {live.id} --key {minted.key_id}`",
+            hint=f"mint another with `alter-sync agents mint-key --agent {live.id} --sink NAME`, then revoke "
+            f"the lost one: `alter-sync agents revoke-key --agent {live.id} --key {minted.key_id}`",
         )
     if sink is not None:
         _deliver(context, live, minted, sink=sink, plaintext=minted.plaintext)

@@ -20,6 +20,7 @@ from reconciler.applying.ledger import Ledger, failure_of
 from reconciler.applying.marking import read_unmoved, send_patch
 from reconciler.errors import (
     BadAnswer,
+    CreatedUnmarked,
     NameExists,
     Refused,
     ServerFault,
@@ -113,6 +114,14 @@ def _create_agent(context: RunContext, agent: DesiredAgent) -> tuple[LiveAgent, 
         live, minted = context.api.create_agent(body, idempotency_key=f"{context.run}.{agent.name}")
     except (Unreachable, ServerFault, BadAnswer, NameExists) as error:
         found = context.api.find_agent(agent.name)
+        if found is not None and found.mark is None and not isinstance(error, NameExists):
+            # On the dashboard plane an agent gets its mark by a second command, which did not come to it.
+            raise CreatedUnmarked(
+                f"{error.message}; agent {agent.name!r} is live now ({found.id}), and nothing on it says "
+                "whose it is",
+                hint=f"if nobody else made it, `alter-sync adopt {agent.name}` takes it over; the next apply"
+                " replaces its lost key",
+            ) from error
         if found is None or not _made_by_us(found, body):
             raise
         keys = [key for key in context.api.list_keys(found.id) if key.is_live]

@@ -64,4 +64,4 @@ def _is_there(path: Path) -> UsageError:
 
 
 def _cannot_write(path: Path, error: OSError) -> UsageError:
-    return UsageError(f"{path} cannot be written: {error.strerror}", hint="or write to stdout, without --out")
+    return UsageError(f"{path} cannot be written: {error.strerror}", hint="name another place")

@@ -101,7 +101,7 @@ def _api_key(source: Source, app: AppRef, *, is_needed: bool) -> Secret | None:
     raise CredentialMissing(
         f"no API key in {origin}",
         hint=f"set {variable} to the app's runtime key (alter_rk_…), use --api-key-file PATH, "
-        "or try the tool with --sandbox",
+        "or ALTER_PAT for the dashboard plane, or try the tool with --sandbox",
     )
 
 

@@ -14,6 +14,7 @@ from reconciler.model.desired import DriftIgnore
 from reconciler.model.diagnostic import Position
 from reconciler.model.key import KeyId
 from reconciler.model.plan import Effect
+from reconciler.model.shard import EVERYTHING, Shard
 from reconciler.model.values import Json
 
 DRIFT_FORMAT = "alter-sync.drift/1"
@@ -25,6 +26,7 @@ DriftKind = Literal[
     "key_revoked_outside",  # a key that the mark knows as live is revoked or gone
     "key_deprecated_outside",  # the delivered key is marked as to be retired
     "orphaned_key",  # a live key of a run of ours that was cut off
+    "unmarked_agent",  # declared, live, not as declared, and without a mark of this owner
     "shadow_agent",  # at work in this app, and neither declared nor known
     "not_applied",  # the configuration is ahead of what was applied last
     "unused_agent",  # owned, and not used for a month
@@ -62,6 +64,8 @@ class DriftFinding:
     source: Position | None = None
     # Whether the configuration moved as well, so that what was applied last cannot be put back.
     is_both: bool = False
+    # Whether a run of ours was cut off there, which a whole apply has to see to first.
+    is_after_cut_off: bool = False
 
     @property
     def id(self) -> str:
@@ -97,6 +101,9 @@ class Drift:
     unmanaged: tuple[AgentName, ...] = ()
     in_sync: int = 0
     feed: str = ""
+    # What the check was limited to.
+    targets: tuple[str, ...] = ()
+    shard: Shard = EVERYTHING
 
     @property
     def has_drift(self) -> bool:

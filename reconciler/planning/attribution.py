@@ -15,6 +15,7 @@ from reconciler.model.drift import MARK_PATH, DriftFinding, DriftKind
 _ACTIONS: Mapping[DriftKind, ActionKind] = {
     "agent_revoked_outside": "revoke_agent",
     "changed_outside": "update_agent",
+    "unmarked_agent": "update_agent",
     "key_minted_outside": "mint_key",
     "key_revoked_outside": "revoke_key",
     "key_deprecated_outside": "deprecate_key",
@@ -46,7 +47,8 @@ def attributed(
             yield _unmarked(finding, told, ours)
             continue
         fitting = [event for event in told if _explains(event, finding)]
-        by_others = next((event for event in fitting if event.actor not in ours), None)
+        since = _since_put_right(fitting, finding, ours)
+        by_others = next((event for event in since if event.actor not in ours), None)
         if by_others is None and fitting:
             yield from _our_own(finding, fitting[0])
         else:
@@ -92,13 +94,29 @@ def _our_own(finding: DriftFinding, event: AuditEvent) -> Iterator[DriftFinding]
             yield finding
 
 
+def _since_put_right(
+    events: Sequence[AuditEvent], finding: DriftFinding, ours: frozenset[str]
+) -> Sequence[AuditEvent]:
+    """The events since a run of ours set this very field: what others did before is not what is seen now.
+
+    Of an update of the metadata that cannot be told, for every record in the mark is one.
+    """
+    if finding.kind not in {"changed_outside", "unmarked_agent"} or _head(finding.path) == "metadata":
+        return events
+    is_ours = [event.actor in ours and event.fields is not None for event in events]
+    return events[: is_ours.index(True)] if any(is_ours) else events
+
+
 def _explains(event: AuditEvent, finding: DriftFinding) -> bool:
     if event.kind != _ACTIONS.get(finding.kind):
         return False
     if finding.key_id is not None:
         return event.key_id == finding.key_id
-    if finding.kind != "changed_outside" or event.fields is None:
+    if finding.kind not in {"changed_outside", "unmarked_agent"} or event.fields is None:
         return True
-    changed = finding.path.partition(".")[0].partition("[")[0]
     # A staged narrowing is a change of "scopes_pending".
-    return any(field.partition(".")[0].startswith(changed) for field in event.fields)
+    return any(field.partition(".")[0].startswith(_head(finding.path)) for field in event.fields)
+
+
+def _head(path: str) -> str:
+    return path.partition(".")[0].partition("[")[0]

@@ -19,9 +19,9 @@ from reconciler.model.drift import MARK_PATH, SEVERITIES, DriftFinding, IgnoredD
 from reconciler.planning.agent_plan import plan_declared, plan_undeclared
 from reconciler.planning.expiry import expired_at
 from reconciler.planning.facts import Facts
-from reconciler.planning.field_drift import changes_since, field_drift
+from reconciler.planning.field_drift import changes_since, differences, field_drift
 from reconciler.planning.key_drift import key_drift
-from reconciler.planning.ownership import our_mark
+from reconciler.planning.ownership import inherited_mark, our_mark
 
 _UNUSED_FOR = timedelta(days=ACTIVITY_DAYS)
 
@@ -104,7 +104,9 @@ def _matches(agent: str, path: str, finding: DriftFinding) -> bool:
     names = [str(finding.agent)]
     if finding.kind == "shadow_agent":
         names.append(str(finding.live["actor_id"]))
-    return any(fnmatchcase(name, agent) for name in names) and fnmatchcase(finding.path, path)
+    # Who names a field means what is in it, too.
+    is_inside = finding.path.startswith((f"{path}.", f"{path}["))
+    return any(fnmatchcase(name, agent) for name in names) and (is_inside or fnmatchcase(finding.path, path))
 
 
 def _not_ours(
@@ -118,6 +120,8 @@ def _not_ours(
     former = None if live or is_over else _revoked_before(facts, declared.name, seen)
     if former is None:
         yield from _not_applied(facts, declared, live)
+        if live is not None and inherited_mark(facts.desired, live) is None:
+            yield from differences(declared, live)
         return
     yield DriftFinding(
         kind="agent_revoked_outside",

@@ -60,6 +60,26 @@ def _head(path: str) -> str:
     return path.partition(".")[0].partition("[")[0]
 
 
+def differences(agent: DesiredAgent, live: LiveAgent) -> Iterator[DriftFinding]:
+    """How an agent without a mark of ours is not as declared: whoever did it, apply may not touch it."""
+    whose = f"it carries the mark of owner {live.mark.owner!r}" if live.mark else "it carries no mark"
+    diff = diff_agent(agent, live, None)
+    for change in (*diff.update, *diff.scopes, *filter(None, (diff.status, diff.type))):
+        finding = DriftFinding(
+            kind="unmarked_agent",
+            severity="low",
+            agent=live.name,
+            path=change.path,
+            message=f"is not as declared, and {whose}, so that apply leaves it alone",
+            agent_id=live.id,
+            live=change.before,
+            declared=change.after,
+            source=agent.position_of(change.path),
+        )
+        seen = _outside(finding, change)
+        yield replace(finding, severity=seen.severity, effect=seen.effect)
+
+
 def changes_since(live: LiveAgent, mark: Mark) -> Iterator[DriftFinding]:
     """Outside changes of an agent that is declared no more, by its mark alone."""
     values: dict[str, Json] = {"display_name": live.display_name, "status": live.status}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from reconciler.model.agent import LiveAgent
 from reconciler.model.desired import DesiredAgent
@@ -45,7 +46,10 @@ def _known(
     """What became of the keys that the mark knows."""
     held = keys.get(delivered.key_id)
     if held is None or not held.is_live:
-        lost = "is revoked: the workload has none; apply delivers a new one"
+        lost = (
+            "is revoked: the workload has none; `apply --only-drift` delivers a new one, a plain apply only "
+            "when it next looks at these keys"
+        )
         if held is None:
             # It may be an old list, so no run mints because of it.
             lost = (
@@ -73,8 +77,12 @@ def _unknown(agent: DesiredAgent | None, live: LiveAgent, claim: Claim | None, k
     if claim is not None and appeared_inside(claim, key):
         message = f"{prefix} was minted by a run of this tool that was cut off; the next apply sees to it"
         return _finding(agent, live, "orphaned_key", severity="medium", key_id=key.key_id, message=message)
-    message = f"{prefix} is live, in no sink and not in the mark: somebody else can act as this agent"
-    return _finding(agent, live, "key_minted_outside", severity="high", key_id=key.key_id, message=message)
+    cut_off = "; a run was cut off here, so a plain apply has to come first" if claim else ""
+    message = (
+        f"{prefix} is live, in no sink and not in the mark: somebody else can act as this agent{cut_off}"
+    )
+    found = _finding(agent, live, "key_minted_outside", severity="high", key_id=key.key_id, message=message)
+    return replace(found, is_after_cut_off=claim is not None)
 
 
 def _finding(

@@ -27,7 +27,7 @@ def operation_for(
         id=f"{kind}:{agent.name}",
         kind=kind,
         agent=agent.name,
-        reason=reason or _reason(changes),
+        reason=reason or reason_of(changes),
         agent_id=live.id,
         version=live.version,
         depends_on=depends_on,
@@ -37,7 +37,8 @@ def operation_for(
     )
 
 
-def _reason(changes: Sequence[Change]) -> str:
+def reason_of(changes: Sequence[Change]) -> str:
+    """Why these fields change, by who moved them."""
     causes = {change.cause for change in changes}
     if causes == {"outside"}:
         return "changed outside"

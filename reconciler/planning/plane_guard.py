@@ -6,7 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from reconciler.model.plan import Blocked, Operation
 from reconciler.planning.facts import Facts
+from reconciler.planning.fingerprint import canonical
 
+# The metadata, the mark in it, is one argument of a command, and Linux takes 128 KiB (MAX_ARG_STRLEN).
+_LONGEST_METADATA_BYTES = 96 * 1024
+_WITH_METADATA = frozenset({"create_agent", "adopt_agent", "update_agent"})
 _NEEDS = "the dashboard plane (ALTER_PAT) cannot {what}: this takes the app's runtime key (ALTER_API_KEY)"
 
 
@@ -21,6 +25,8 @@ def plane(facts: Facts, operations: Sequence[Operation]) -> Iterator[Blocked]:
 
 def _beyond(facts: Facts, operation: Operation) -> str:
     """What of an operation the ``alter`` executable has no command for."""
+    if operation.kind in _WITH_METADATA and _metadata_bytes(facts, operation) > _LONGEST_METADATA_BYTES:
+        return f"write metadata of more than {_LONGEST_METADATA_BYTES // 1024} KiB"
     sets_policy = any(change.path.partition(".")[0] == "policy" for change in operation.changes)
     match operation.kind:
         case "set_scopes":
@@ -34,3 +40,10 @@ def _beyond(facts: Facts, operation: Operation) -> str:
             return "create an agent that is declared inactive"
         case _:
             return ""
+
+
+def _metadata_bytes(facts: Facts, operation: Operation) -> int:
+    """How long the metadata would be at most: what is live of it, and what is declared."""
+    live, declared = facts.live.get(operation.agent), facts.desired.agents.get(operation.agent)
+    parts = (live.metadata if live else {}, declared.metadata if declared else {})
+    return sum(len(canonical(part).encode()) for part in parts)

@@ -22,6 +22,7 @@ from reconciler.model.values import Json
 from reconciler.planning.agent_diff import AgentDiff, diff_agent
 from reconciler.planning.facts import Facts
 from reconciler.planning.fingerprint import fingerprint
+from reconciler.planning.operations import reason_of
 from reconciler.planning.ownership import our_mark
 
 _BY_SOMEBODY = frozenset({"outside", "both"})
@@ -43,7 +44,9 @@ def repairing(facts: Facts, operation: Operation) -> Operation | None:
     match operation.kind:
         case "update_agent" | "set_scopes" | "suspend_agent" | "resume_agent":
             changes = tuple(change for change in operation.changes if _puts_back(change))
-            return replace(operation, changes=changes) if changes else None
+            if changes == operation.changes:
+                return operation
+            return replace(operation, changes=changes, reason=reason_of(changes)) if changes else None
         case "mint_key":
             # The delivered key was revoked: the workload has none.
             return operation if known and known.delivered is None else None

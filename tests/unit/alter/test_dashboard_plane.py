@@ -261,7 +261,7 @@ def test_an_agent_that_could_not_be_marked_is_named_with_the_way_on(tmp_path: Pa
         f"print({json.dumps(created)!r})",
     )
     with pytest.raises(
-        errors.Unreachable, match=r"'alpha' was created as a-1, but not marked as ours"
+        errors.CreatedUnmarked, match=r"'alpha' was created as a-1, but not marked as ours"
     ) as caught:
         DashboardPlane(commands(alter)).create_agent(new(), idempotency_key="x")
     assert caught.value.code == "created_without_mark"

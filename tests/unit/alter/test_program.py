@@ -13,7 +13,7 @@ import pytest
 from reconciler import errors
 from reconciler.alter.program import PERMISSIONS, DashboardAccess, Program
 from reconciler.model.secret import Secret
-from tests.unit.alter.fakes import a_program
+from tests.unit.alter.fakes import APP_KEY, a_program
 
 TOKEN = "alter_pk_secretsecretsecretsec_abcdef"
 
@@ -25,18 +25,27 @@ def program(path: Path, *, app_id: str | None = "app-1", time_limit_seconds: flo
 def test_words_go_as_they_are_and_the_token_in_the_environment_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("ALTER_API_KEY", "alter_rk_of_the_other_plane")
+    monkeypatch.setenv("ALTER_API_KEY", "not even shaped like one")
+    monkeypatch.setenv("OTHER_APP", APP_KEY)
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test")
     alter = a_program(
         tmp_path,
         "import json, os, sys; print(json.dumps({'argv': sys.argv[1:], 'stdin': sys.stdin.read(),"
-        " 'env': {n: os.environ.get(n) for n in ('ALTER_PAT', 'ALTER_API_KEY', 'HTTPS_PROXY')}}))",
+        " 'env': {n: os.environ.get(n) for n in ('ALTER_PAT', 'ALTER_API_KEY', 'OTHER_APP', 'HTTPS_PROXY')},"
+        " 'length': len(os.environ['ALTER_PAT'])}))",
     )
     nasty = 'a b\'; echo $HOME "`id`"'
     answer = program(alter).run("create", "--name", nasty, body=b'{"x": 1}')
     assert answer["argv"] == ["agents", "create", "--name", nasty, "--output", "json", "--app", "app-1"]
     assert answer["stdin"] == '{"x": 1}'
-    assert answer["env"] == {"ALTER_PAT": TOKEN, "ALTER_API_KEY": None, "HTTPS_PROXY": "http://proxy.test"}
+    # The token arrives, and what the program prints of it is not believed to be fit to be shown.
+    assert answer["env"] == {
+        "ALTER_PAT": "(token)",
+        "ALTER_API_KEY": None,
+        "OTHER_APP": None,
+        "HTTPS_PROXY": "http://proxy.test",
+    }
+    assert answer["length"] == len(TOKEN)
 
 
 def test_without_an_app_the_linked_workspace_decides(tmp_path: Path) -> None:
@@ -109,7 +118,7 @@ def test_nothing_that_looks_like_a_key_or_moves_a_cursor_is_repeated(tmp_path: P
     )
     with pytest.raises(errors.Unreachable) as caught:
         program(alter).run("mint-key")
-    assert caught.value.message == "alter agents mint-key: [2J(key) (key) (exit code 1)"
+    assert caught.value.message == "alter agents mint-key: [2J(key) (token) (exit code 1)"
 
 
 def test_a_program_that_takes_too_long_is_ended_with_all_it_started(tmp_path: Path) -> None:
@@ -159,3 +168,20 @@ def test_the_token_is_in_no_process_listing(tmp_path: Path) -> None:
     assert TOKEN not in json.dumps(program(alter).run("list"))
     assert TOKEN not in subprocess.run(["ps", "-ef"], capture_output=True, text=True, check=True).stdout
     assert "ALTER_PAT" not in os.environ
+
+
+@pytest.mark.parametrize("token", ["apat.9f8e-SECRET", "eyJhbGciOi.J9.x_y-z", TOKEN])
+def test_a_token_of_any_form_that_the_program_repeats_is_not_repeated(tmp_path: Path, token: str) -> None:
+    source = "import json, os, sys; token = os.environ['ALTER_PAT']; print(json.dumps({'message': token}));"
+    alter = a_program(tmp_path, f"{source} print('bad', token, file=sys.stderr); sys.exit(3)")
+    with pytest.raises(errors.AuthError) as caught:
+        Program(DashboardAccess(str(alter), Secret(token))).run("list")
+    assert token not in f"{caught.value.message} {caught.value.hint}"
+    assert "(token)" in caught.value.message
+
+
+def test_what_is_too_long_for_an_argument_was_certainly_not_sent(tmp_path: Path) -> None:
+    alter = a_program(tmp_path, "print('{}')")
+    with pytest.raises(errors.ApiError, match="is no argument: Argument list too long") as caught:
+        program(alter).run("update", "--metadata", "x" * 200_000)
+    assert type(caught.value) is errors.ApiError

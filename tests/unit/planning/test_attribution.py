@@ -172,3 +172,17 @@ def test_only_agents_of_which_the_feed_would_tell_something_are_asked_about_once
         replace(finding("shadow_agent"), agent_id=None),
     ]
     assert asked_about(found) == ("id-alpha", "id-epsilon")
+
+
+def test_what_somebody_did_before_a_run_of_ours_put_it_right_is_not_what_is_seen_now() -> None:
+    name = ["display_name"]
+    jane = event(actor=JANE, minutes_ago=90, fields=name)
+    ours = event(actor=US, minutes_ago=60, fields=name)
+    mary = event(actor="mary", minutes_ago=30, fields=name)
+    of_mark = event(actor=US, minutes_ago=60, fields=["metadata"])
+    assert who(explained(finding(path="display_name"), ours, jane)) == [None]
+    assert who(explained(finding(path="display_name"), mary, ours, jane)) == ["mary"]
+    assert who(explained(finding(path="display_name"), of_mark, jane)) == [JANE]
+    # Every record in the mark is an update of the metadata, so of that nothing can be concluded.
+    in_metadata = event(actor=JANE, minutes_ago=90, fields=["metadata"])
+    assert who(explained(finding(path="metadata.team"), of_mark, in_metadata)) == [JANE]

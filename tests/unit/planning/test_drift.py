@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from reconciler.model.agent import AgentId, LiveAgent
-from reconciler.model.desired import DesiredAgent
+from reconciler.model.desired import DesiredAgent, DriftIgnore
 from reconciler.model.diagnostic import Position
 from reconciler.model.drift import DRIFT_KINDS, SEVERITIES, DriftFinding
 from reconciler.model.mark import Mark
@@ -270,20 +270,55 @@ def test_an_expired_agent_that_somebody_resumed_may_do_more_than_declared() -> N
     assert in_one(agent, live(mark=suspended, last_used_at=NOW)) == [("changed_outside", "high", "status")]
 
 
-def test_an_agent_of_another_owner_is_no_drift_of_ours() -> None:
+@pytest.mark.parametrize("owner", ["other", None])
+def test_a_declared_agent_that_differs_and_is_not_marked_as_ours_is_drift_field_by_field(
+    owner: str | None,
+) -> None:
+    # Whoever wipes or changes a mark must not hide by that what they did.
+    agent = declared(display_name="A", scopes={"google": ["a"]})
+    mark = mark_of(agent, owner=owner) if owner else None
+    theirs = live(mark=mark, scopes={"google": ["everything"]}, status="inactive")
+    found = drift_in(configuration(agent), theirs)
+    assert [one for one in told(found) if one[0] == "unmarked_agent"] == [
+        ("unmarked_agent", "low", "display_name"),
+        ("unmarked_agent", "high", "scopes.google"),
+        ("unmarked_agent", "medium", "status"),
+    ]
+    whose = f"it carries the mark of owner {owner!r}" if owner else "it carries no mark"
+    assert all(whose in one.message for one in found if one.kind == "unmarked_agent")
+    assert [one for one in told(found) if one[0] == "not_applied"] != []
+
+
+def test_an_agent_of_a_former_owner_is_taken_over_and_no_drift() -> None:
     agent = declared(scopes={"google": ["a"]})
     theirs = live(mark=mark_of(agent, owner="other"), scopes={"google": ["everything"]})
-    found = drift_in(configuration(agent), theirs)
+    found = drift_in(configuration(agent, former_owners=("other",)), theirs)
     assert told(found) == [("not_applied", "low", "agent")]
     assert found[0].message.startswith("adopt agent: taken over from owner 'other'")
 
 
-def test_a_live_agent_without_a_mark_is_not_said_to_be_in_order() -> None:
+def test_a_live_agent_without_a_mark_that_is_as_declared_is_noticed_and_no_drift() -> None:
     agent = declared(scopes={"google": ["a"]})
-    for scopes in ({"google": ["a"]}, {"google": ["admin"]}):
-        [found] = drift_in(configuration(agent), live(scopes=scopes))
-        assert (found.kind, found.path, found.agent_id) == ("not_applied", "mark", "id-alpha")
-        assert found.message.startswith("adopt agent: ")
+    [found] = drift_in(configuration(agent), live(scopes={"google": ["a"]}))
+    assert (found.kind, found.path, found.agent_id) == ("not_applied", "mark", "id-alpha")
+    assert found.message.startswith("adopt agent: ")
+
+
+def test_who_ignores_a_field_ignores_what_is_in_it() -> None:
+    agent = declared(policy={"a": {"b": 1}}, metadata={"team": {"x": 1}})
+    mark = mark_of(agent)
+    changed = live(mark=mark, policy={"a": {"b": 2}}, metadata={"team": {"x": 2}})
+    for path, left in (
+        ("policy", 1),
+        ("metadata", 1),
+        ("metadata.team", 1),
+        ("polic", 2),
+        ("metadata.tea", 2),
+    ):
+        known = DriftIgnore("alpha", path, "known", None, Position("agents.yaml", 1, 1))
+        desired = replace(configuration(agent), ignore_drift=(known,))
+        kept, _ = without_ignored(desired, drift_in(configuration(agent), changed), now=NOW)
+        assert len([one for one in kept if one.is_drift]) == left, path
 
 
 def test_agents_that_nobody_owns_or_declares_are_left_out() -> None:

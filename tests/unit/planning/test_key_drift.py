@@ -72,7 +72,7 @@ def test_a_strange_key_counts_also_when_it_is_deprecated_and_not_when_it_is_revo
 def test_a_delivered_key_that_is_revoked_leaves_the_workload_without_one() -> None:
     [found] = keys_found(aged_key("k-1", revoked=timedelta(hours=1)))
     assert told([found]) == [("key_revoked_outside", "high", "k-1")]
-    assert "apply delivers a new one" in found.message
+    assert "`apply --only-drift` delivers a new one" in found.message
 
 
 def test_a_delivered_key_that_is_not_listed_may_be_there_so_nothing_is_promised() -> None:

@@ -15,8 +15,9 @@ from reconciler.errors import StalePlan
 from reconciler.model.diagnostic import Diagnostic, Position
 from reconciler.model.plan import OPERATION_KINDS, PLAN_FORMAT, Cause, Effect, Plan, Risk
 from reconciler.model.secret import Secret
+from reconciler.model.shard import Shard
 from reconciler.planning.facts import Facts
-from reconciler.planning.guards import GUARDS
+from reconciler.planning.guards import REFUSERS
 from reconciler.planning.plan_document import plan_digest, plan_document, read_plan
 from reconciler.planning.planner import LiveState, PlanOptions, make_plan
 from tests.support.builders import (
@@ -111,7 +112,7 @@ def test_the_schema_names_every_kind_cause_effect_risk_and_guard() -> None:
     assert change["effect"]["enum"] == list(get_args(Effect))
     assert change["cause"]["enum"] == list(get_args(Cause))
     guards = SCHEMA["properties"]["blocked"]["items"]["properties"]["guard"]["enum"]
-    assert guards == list(GUARDS)
+    assert guards == list(REFUSERS)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +149,8 @@ def test_a_step_on_one_key_has_to_name_it() -> None:
 
 def test_the_document_has_the_fields_in_the_order_of_the_schema() -> None:
     document = plan_document(rich_plan())
-    assert list(document) == list(SCHEMA["properties"])
+    assert list(document) == SCHEMA["required"]
+    assert list(plan_document(replace(rich_plan(), shard=Shard(1, 2)))) == list(SCHEMA["properties"])
     assert list(document["summary"]) == list(SCHEMA["properties"]["summary"]["properties"])
     operation = list(document["operations"][0])
     assert operation == [

@@ -12,7 +12,7 @@ from reconciler.model.diagnostic import Position
 from reconciler.model.plan import PLAN_LIFETIME, Change, Plan
 from reconciler.model.values import Json
 from reconciler.planning.plan_document import plan_document
-from reconciler.planning.planner import matches
+from reconciler.planning.selecting import matches
 from tests.support.builders import (
     AGENTS_KEY,
     NOW,
