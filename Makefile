@@ -1,6 +1,6 @@
 # Everything a contributor runs. Needs Python 3.11 or newer with venv; each target makes what it needs.
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults mutants check fix bench clean
+.PHONY: help demo test faults mutants check fix bench screenshot clean
 
 # The first interpreter that runs and is new enough; a name on the path alone may be a shim for nothing.
 NEW_ENOUGH := import sys, venv; sys.exit(sys.version_info < (3, 11))
@@ -9,7 +9,7 @@ PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13 python3
 BIN := .venv/bin
 
 help:  ## show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 demo: .venv/demo  ## the whole story on the embedded Alter, with examples/agents.yaml
 	@$(BIN)/alter-sync demo --config examples/agents.yaml
@@ -19,6 +19,9 @@ test: .venv/dev  ## all tests, with branch coverage
 
 faults: .venv/dev  ## every fault plan, about forty minutes; ALTER_SYNC_SEED=N draws others
 	ALTER_SYNC_FAULTS=all $(BIN)/python -m pytest -n 2 --timeout 900 tests/faults
+
+screenshot: .venv/dev  ## docs/html-report.png anew, in headless Chromium
+	$(BIN)/python -m tests.screenshot
 
 mutants: .venv/dev  ## changes the decisions about keys one by one; the tests have to notice
 	rm -rf mutants && $(BIN)/python -m tests.mutants

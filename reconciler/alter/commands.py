@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from reconciler.alter.program import DashboardAccess, Program
-from reconciler.alter.retry import ApiEvent, Retrier, RetryPolicy
+from reconciler import errors
+from reconciler.alter.program import FEED_TIME_LIMIT_SECONDS, TIME_LIMIT_SECONDS, DashboardAccess, Program
+from reconciler.alter.retry import ApiEvent, Exchange, Retrier, RetryPolicy
 from reconciler.alter.session import ApiStats
 from reconciler.alter.wire import Parser
 from reconciler.model.values import Json
@@ -18,6 +19,7 @@ T = TypeVar("T")
 
 # A process for each attempt: fewer of them than of requests.
 _POLICY = RetryPolicy(attempts=4, connection_attempts=1)
+_FEED_POLICY = RetryPolicy(attempts=2, connection_attempts=1)
 
 
 class Commands:
@@ -30,12 +32,17 @@ class Commands:
         clock: Clock,
         on_event: Callable[[ApiEvent], None] = lambda _event: None,
         is_stopping: Callable[[], bool] = lambda: False,
+        is_for_feed: bool = False,
+        on_exchange: Callable[[Exchange], None] | None = None,
     ) -> None:
-        self._program = Program(access)
+        self._clock, self._on_exchange = clock, on_exchange
+        limit = FEED_TIME_LIMIT_SECONDS if is_for_feed else TIME_LIMIT_SECONDS
+        self._program = Program(access, time_limit_seconds=limit)
         self._listener = on_event
         self._lock = threading.Lock()
         self._stats = ApiStats()
-        self._retrier = Retrier(clock=clock, policy=_POLICY, on_event=self._tell, is_stopping=is_stopping)
+        policy = _FEED_POLICY if is_for_feed else _POLICY
+        self._retrier = Retrier(clock=clock, policy=policy, on_event=self._tell, is_stopping=is_stopping)
 
     def check(self) -> None:
         """Raises ``errors.FileMissing`` when the executable is not there. Nothing is run."""
@@ -45,7 +52,17 @@ class Commands:
         """What ``alter agents COMMAND`` prints, from one attempt."""
         with self._lock:
             self._stats = replace(self._stats, requests=self._stats.requests + 1)
-        return self._program.run(command, *words, body=body)
+        started, failure, status = self._clock.now(), "", 0
+        try:
+            return self._program.run(command, *words, body=body)
+        except errors.ApiError as exc:
+            failure, status = exc.code, exc.status
+            raise
+        finally:
+            if self._on_exchange is not None:
+                seconds = (self._clock.now() - started).total_seconds()
+                route = f"alter agents {command}"
+                self._on_exchange(Exchange(route, status, failure, started.timestamp(), seconds))
 
     def repeat(self, command: str, *words: str, parse: Parser[T]) -> T:
         """What a command's answer means. For reads, and for changes that are idempotent."""

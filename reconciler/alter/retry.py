@@ -38,6 +38,20 @@ class ApiEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class Exchange:
+    """One attempt that is over, told in the thread that made it. ``route`` names no agent and no key.
+
+    ``status`` is the HTTP status, 0 where there was none; ``error`` the code of a failure without an answer.
+    """
+
+    route: str
+    status: int
+    error: str
+    started_at: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """``budget_seconds`` runs from the first failure: no new attempt begins after it."""
 

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 from reconciler import errors
 from reconciler.alter import snapshot, wire
-from reconciler.alter.retry import ApiEvent, RetryPolicy
+from reconciler.alter.retry import ApiEvent, Exchange, RetryPolicy
 from reconciler.alter.session import ApiStats, Session, route_of
 from reconciler.alter.transport import READ_SECONDS, Transport
 from reconciler.alter.update import Update
@@ -43,6 +43,7 @@ class SdkPlane:
         parallelism: int = 8,
         on_event: Callable[[ApiEvent], None] | None = None,
         is_stopping: Callable[[], bool] = lambda: False,
+        on_exchange: Callable[[Exchange], None] | None = None,
         budget_seconds: float = 60,
         read_seconds: float = READ_SECONDS,
     ) -> Self:
@@ -70,6 +71,7 @@ class SdkPlane:
                 policy=policy,
                 on_event=on_event,
                 is_stopping=is_stopping,
+                on_exchange=on_exchange,
             )
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from reconciler import errors
 from reconciler.alter.answers import Answer, read_json
 from reconciler.alter.budget import RateBudget
 from reconciler.alter.refusals import refusal
-from reconciler.alter.retry import ApiEvent, Retrier, RetryPolicy
+from reconciler.alter.retry import ApiEvent, Exchange, Retrier, RetryPolicy
 from reconciler.alter.transport import Transport
 from reconciler.alter.wire import Credential, encode
 from reconciler.model.values import Json, JsonObject
@@ -20,6 +21,8 @@ from reconciler.ports import Clock
 T = TypeVar("T")
 
 _SHOWN_PAUSE_SECONDS = 1.0
+# What stands behind one of these is an id.
+_ID = re.compile(r"/(agents|keys)/[^/]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,9 @@ class Session:
         policy: RetryPolicy,
         on_event: Callable[[ApiEvent], None] | None,
         is_stopping: Callable[[], bool] = lambda: False,
+        on_exchange: Callable[[Exchange], None] | None = None,
     ) -> None:
+        self._on_exchange = on_exchange
         self._transport = transport
         self._credential = credential
         self._clock = clock
@@ -94,10 +99,19 @@ class Session:
         self._budget.reserve()
         self._count(requests=1)
         answer: Answer | None = None
+        started, failure = self._clock.now(), ""
         try:
             answer = self._transport.send(method, path, body=body, headers=headers)
+        except errors.ApiError as exc:
+            failure = exc.code
+            raise
         finally:
             self._budget.settle(None if answer is None else answer.headers)
+            if self._on_exchange is not None:
+                seconds = (self._clock.now() - started).total_seconds()
+                status = answer.status if answer else 0
+                route = f"{method} {template_of(path)}"
+                self._on_exchange(Exchange(route, status, failure, started.timestamp(), seconds))
         return answer
 
     def _refusal(self, answer: Answer, route: str) -> errors.ApiError:
@@ -126,6 +140,11 @@ class Session:
                 retries=now.retries + retries,
                 waited_seconds=now.waited_seconds + waited_seconds,
             )
+
+
+def template_of(path: str) -> str:
+    """A path without the ids in it, so that all agents share one name."""
+    return _ID.sub(r"/\1/{id}", path.partition("?")[0])
 
 
 def route_of(method: str, path: str) -> str:

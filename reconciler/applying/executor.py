@@ -26,12 +26,14 @@ def execute(
     *,
     parallelism: int = DEFAULT_PARALLELISM,
     should_stop: Callable[[], ExitCode | None] = lambda: None,
+    on_begin: Callable[[Sequence[Operation]], None] = lambda _operations: None,
     on_agent: Callable[[Sequence[OperationOutcome]], None] = lambda _outcomes: None,
 ) -> Outcome:
     """Carries out a plan. Never raises for what happens to single agents.
 
     ``should_stop`` is asked before each agent: what is begun is finished, the rest is not tried.
-    ``on_agent`` is told what became of each agent that was tried, from the thread that did it.
+    ``on_begin`` is told of each agent before it is tried, ``on_agent`` what became of it, both from the
+    thread that does it.
     """
     units = work_units(plan.operations)
     breaker = _Breaker()
@@ -41,6 +43,7 @@ def execute(
             return not_tried(unit, "interrupted before it was begun", None)
         if failure := breaker.verdict(unit):
             return not_tried(unit, "would fail for the same reason as others", failure)
+        on_begin(unit)
         outcomes = carry_out(context, unit)
         breaker.learn(unit, outcomes)
         on_agent(outcomes)

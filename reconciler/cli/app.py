@@ -9,6 +9,7 @@ import typer
 from reconciler.cli.commands import adopt as adopt_command
 from reconciler.cli.commands import agents as agents_commands
 from reconciler.cli.commands import apply as apply_command
+from reconciler.cli.commands import ci as ci_commands
 from reconciler.cli.commands import demo as demo_command
 from reconciler.cli.commands import drift as drift_command
 from reconciler.cli.commands import export as export_command
@@ -69,6 +70,7 @@ def build_app() -> typer.Typer:
     app.command("adopt", epilog=adopt_command.EPILOG)(adopt_command.adopt)
     app.command("status", epilog=status_command.EPILOG)(status_command.status)
     app.add_typer(agents_commands.build_agents(), name="agents")
+    app.add_typer(ci_commands.build_ci(), name="ci")
     app.command("schema", epilog=schema_command.EPILOG)(schema_command.schema)
     app.command("demo", epilog=demo_command.EPILOG)(demo_command.demo)
     sandbox = typer.Typer(invoke_without_command=True, rich_markup_mode=None)

@@ -16,9 +16,9 @@ class ConfigInvalid(UsageError):
 
     code = "invalid_configuration"
 
-    def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
+    def __init__(self, diagnostics: tuple[Diagnostic, ...], *, what: str = "configuration") -> None:
         count = sum(finding.severity == "error" for finding in diagnostics)
-        super().__init__(f"the configuration has {count} error{'s' if count != 1 else ''}")
+        super().__init__(f"the {what} has {count} error{'s' if count != 1 else ''}")
         self.diagnostics = diagnostics
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 from reconciler.cli import options as opt
 from reconciler.cli.boundary import guarded
 from reconciler.cli.console import Console, OutputFormat
 from reconciler.cli.source import Source
+from reconciler.cli.trace import NO_TRACE, open_trace
 from reconciler.errors import ExitCode
 
 
@@ -33,6 +36,14 @@ C = TypeVar("C", bound=HasConsole)
 Action = Callable[..., ExitCode]
 
 
+@contextmanager
+def traced(call: C, command: str) -> Iterator[C]:
+    """The call with a trace of its run, when one is wanted."""
+    with open_trace(command, os.environ, call.console.alarm) as trace:
+        given: Any = call  # a dataclass, which no protocol can say
+        yield call if trace is NO_TRACE else replace(given, console=replace(call.console, trace=trace))
+
+
 def taking(make: Callable[..., C]) -> Callable[[Action], Action]:
     """Gives an action the options in the signature of ``make``, too; it gets first what that makes of them.
 
@@ -46,7 +57,10 @@ def taking(make: Callable[..., C]) -> Callable[[Action], Action]:
 
         def run(**given: Any) -> ExitCode:
             call = make(**{name: given.pop(name) for name in common})
-            return guarded(call.console, lambda: action(call, **given))
+            with traced(call, action.__name__) as watched:
+                exit_code = guarded(call.console, lambda: action(watched, **given))
+                watched.console.trace.end_run(exit_code)
+            return exit_code
 
         run.__name__, run.__doc__ = action.__name__, action.__doc__
         run.__signature__ = inspect.Signature([*own, *common.values()])  # type: ignore[attr-defined]

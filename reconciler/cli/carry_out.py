@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from reconciler.cli.wiring import Session, open_sinks
 from reconciler.errors import AlterSyncError, ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from reconciler.model.outcome import Outcome
+    from reconciler.model.outcome import OperationOutcome, Outcome
     from reconciler.model.plan import Plan
     from reconciler.planning.facts import Allowances
 
@@ -72,6 +72,11 @@ def carry_out(
         clock=session.clock,
         allow=allow,
     )
+
+    def on_agent(outcomes: Sequence[OperationOutcome]) -> None:
+        console.trace.end_agent(outcomes)
+        progress.advance()
+
     try:
         with stop_on_signals(stop, console.alarm), console.progress(len(agents), "applying") as progress:
             outcome = execute(
@@ -79,7 +84,8 @@ def carry_out(
                 plan,
                 parallelism=session.parallelism,
                 should_stop=stop.verdict,
-                on_agent=lambda _outcomes: progress.advance(),
+                on_begin=console.trace.begin_agent,
+                on_agent=on_agent,
             )
     finally:
         end_run(run)

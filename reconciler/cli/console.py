@@ -11,6 +11,7 @@ from enum import StrEnum
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any, TextIO
 
+from reconciler.cli.trace import NO_TRACE, Trace
 from reconciler.errors import AlterSyncError
 
 if TYPE_CHECKING:
@@ -34,13 +35,17 @@ class OutputFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Console:
-    """One command's output. ``fields`` selects what ``json`` and ``jsonl`` show; empty means all."""
+    """One command's output. ``fields`` selects what ``json`` and ``jsonl`` show; empty means all.
+
+    ``trace`` is where spans of the run go.
+    """
 
     output: OutputFormat = OutputFormat.TABLE
     fields: tuple[str, ...] = ()
     color: bool = True
     interactive: bool = True
     verbosity: int = 0
+    trace: Trace = NO_TRACE
 
     @property
     def is_table(self) -> bool:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from reconciler.cli.console import Console
-from reconciler.cli.live_plan import names_of, read_everything
+from reconciler.cli.live_plan import names_of
 from reconciler.cli.selection import check_targets
 from reconciler.cli.wiring import Session
 from reconciler.errors import ApiError, FileMissing
+from reconciler.model.shard import EVERYTHING, Shard
 
 if TYPE_CHECKING:
     from reconciler.model.activity import RegistryEntry
@@ -27,22 +28,28 @@ _WHO, _SHADOWS = "who did it", "shadow agents"
 _NO_FEED = f"{_WHO}, {_SHADOWS}: there is no token for the dashboard plane (ALTER_PAT)"
 
 
-def find_drift(console: Console, session: Session, targets: Sequence[str]) -> Drift:
+def find_drift(
+    console: Console,
+    session: Session,
+    live: LiveState,
+    targets: Sequence[str],
+    *,
+    shard: Shard = EVERYTHING,
+) -> Drift:
     """Everything that differs of the targets, with who did it as far as the audit feed tells."""
     from reconciler.model.drift import Drift
     from reconciler.planning.drift import find_drift, shadow_agents, sorted_drift
-    from reconciler.planning.planner import matches
+    from reconciler.planning.selecting import matches
 
-    live = read_everything(session)
     names = names_of(session, live)
     check_targets(targets, names)
     facts = _facts(session, live)
     feed = _Feed(session.feed, parallelism=session.parallelism)
     seen = _seen(session, facts, feed)
-    chosen = [name for name in names if not targets or matches(name, targets)]
+    chosen = [name for name in names if shard.holds(name) and (not targets or matches(name, targets))]
     found = list(feed.attributed(find_drift(facts, seen, chosen), session.desired))
     if not targets:
-        found += shadow_agents(facts, seen)
+        found += [shadow for shadow in shadow_agents(facts, seen) if shard.holds(shadow.agent)]
     differing = {finding.agent for finding in found if finding.kind != "unused_agent"}
     declared = session.desired.agents
     if feed.reason and session.feed is not None:
@@ -52,9 +59,13 @@ def find_drift(console: Console, session: Session, targets: Sequence[str]) -> Dr
         app=session.desired.app.name,
         seen_at=facts.now,
         findings=sorted_drift(found),
-        unmanaged=tuple(n for n in names if n not in declared and facts.live[n].mark is None),
+        unmanaged=tuple(
+            n for n in names if shard.holds(n) and n not in declared and facts.live[n].mark is None
+        ),
         in_sync=sum(name in declared and name in facts.live and name not in differing for name in chosen),
         feed=feed.reason,
+        targets=tuple(sorted(targets)),
+        shard=shard,
     )
 
 

@@ -10,6 +10,7 @@ from reconciler.cli.console import Console
 from reconciler.cli.selection import check_allowed_names, check_targets
 from reconciler.cli.wiring import Session, tool_version
 from reconciler.errors import ApiError
+from reconciler.model.shard import EVERYTHING, Shard
 from reconciler.planning.ownership import our_mark
 
 if TYPE_CHECKING:
@@ -20,14 +21,18 @@ if TYPE_CHECKING:
     from reconciler.planning.planner import LiveState
 
 
-def read_live(session: Session, *, rotate: Collection[AgentName] = ()) -> LiveState:
-    """The live agents, and the keys of those for which something is due, in flight or asked for."""
+def read_live(
+    session: Session, *, rotate: Collection[AgentName] = (), targets: Sequence[str] = ()
+) -> LiveState:
+    """The live agents, and the keys of those targets for which something is due, in flight or asked for."""
     from reconciler.alter.snapshot import read_keys
     from reconciler.cli.run_identity import dead_runs
     from reconciler.planning.planner import LiveState, needs_keys
+    from reconciler.planning.selecting import matches
 
     agents = session.api.list_agents()
-    wanted = needs_keys(session.desired, agents, now=session.clock.now(), rotate=rotate)
+    planned = [agent for agent in agents if not targets or matches(agent.name, targets)]
+    wanted = needs_keys(session.desired, planned, now=session.clock.now(), rotate=rotate)
     keys = read_keys(session.api, wanted, parallelism=session.parallelism)
     return LiveState(agents, keys, dead_runs(agents))
 
@@ -42,7 +47,7 @@ def plan_session(
     **asked: Any,
 ) -> Plan:
     """Reads the live state and makes the plan. ``asked`` are further fields of ``PlanOptions``."""
-    live = read_live(session, rotate=rotate)
+    live = read_live(session, rotate=rotate, targets=targets)
     return _checked_plan(console, session, live, targets=targets, allow=allow, rotate=rotate, **asked)
 
 
@@ -53,9 +58,13 @@ def _checked_plan(
     *,
     targets: Sequence[str],
     allow: Allowances,
+    with_catalogue: bool = True,
     **asked: Any,
 ) -> Plan:
-    """The plan for a live state, once it is certain that the agents that were named are there."""
+    """The plan for a live state, once it is certain that the agents that were named are there.
+
+    Without the catalogue it lacks the warnings about scopes, and costs a request less.
+    """
     from reconciler.planning.planner import PlanOptions, make_plan
 
     names = names_of(session, live)
@@ -73,12 +82,20 @@ def _checked_plan(
             plane=session.plane,
             **asked,
         ),
-        findings=(*session.findings, *_catalogue_findings(console, session)),
+        findings=(
+            *session.findings,
+            *(_catalogue_findings(console, session) if with_catalogue else ()),
+        ),
     )
 
 
 def plan_repair(
-    console: Console, session: Session, *, targets: Sequence[str], allow: Allowances
+    console: Console,
+    session: Session,
+    *,
+    targets: Sequence[str],
+    allow: Allowances,
+    **further: Any,
 ) -> tuple[Session, Plan]:
     """The plan that puts back what was changed outside, and the session with the configuration for it."""
     from reconciler.planning.expiry import as_of
@@ -88,17 +105,18 @@ def plan_repair(
     timely = as_of(session.desired, session.clock.now())
     applied = as_applied(timely, {agent.name: agent for agent in live.agents})
     repaired = replace(session, desired=applied)
-    return repaired, _checked_plan(console, repaired, live, targets=targets, allow=allow, only_drift=True)
+    asked: dict[str, Any] = {"targets": targets, "allow": allow, "only_drift": True, **further}
+    return repaired, _checked_plan(console, repaired, live, **asked)
 
 
-def read_everything(session: Session) -> LiveState:
-    """The live agents, and the keys of all that are ours."""
+def read_everything(session: Session, *, shard: Shard = EVERYTHING) -> LiveState:
+    """The live agents, and the keys of all that are ours, or of those in one part."""
     from reconciler.alter.snapshot import read_keys
     from reconciler.cli.run_identity import dead_runs
     from reconciler.planning.planner import LiveState
 
     agents = session.api.list_agents()
-    ours = [agent.id for agent in agents if our_mark(session.desired, agent)]
+    ours = [agent.id for agent in agents if shard.holds(agent.name) and our_mark(session.desired, agent)]
     keys = read_keys(session.api, ours, parallelism=session.parallelism)
     return LiveState(agents, keys, dead_runs(agents))
 

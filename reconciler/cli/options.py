@@ -33,6 +33,15 @@ Target = Annotated[
         "--target", help="Only agents of this name, or matching this glob; repeatable.", metavar="NAME|GLOB"
     ),
 ]
+Shard = Annotated[
+    str,
+    typer.Option(
+        "--shard",
+        help="Only part K of N of the agents, by a hash of their names; auto: as Kubernetes or GitLab count.",
+        metavar="K/N",
+        show_default=False,
+    ),
+]
 Allow = Annotated[
     list[str],
     typer.Option(
@@ -51,6 +60,44 @@ Report = Annotated[
         "--report",
         help="Also write a report of this format to this file; repeatable. Written on failure, too.",
         metavar="FORMAT=PATH",
+    ),
+]
+Policy = Annotated[
+    list[Path],
+    typer.Option(
+        "--policy",
+        help="Also ask the rules in this folder about every operation; repeatable.",
+        metavar="DIR",
+    ),
+]
+MaxChars = Annotated[
+    int | None,
+    typer.Option(
+        "--max-chars",
+        help="How long a markdown report may be: what has no room is left out, the gravest last. "
+        "Default: 65000, which fits into a comment on GitHub.",
+        min=4_000,
+        show_default=False,
+        metavar="N",
+    ),
+]
+Metrics = Annotated[
+    Path | None,
+    typer.Option("--metrics", help="Write metrics of this run for Prometheus to this file.", metavar="FILE"),
+]
+Notify = Annotated[
+    list[str],
+    typer.Option(
+        "--notify",
+        help="Tell a channel when there is something to tell: the name of the environment variable with the "
+        "webhook's address; repeatable.",
+        metavar="slack=VARIABLE",
+    ),
+]
+NotifyState = Annotated[
+    Path | None,
+    typer.Option(
+        "--notify-state", help="Remember here what was told last, and do not tell it twice.", metavar="FILE"
     ),
 ]
 OnlyDrift = Annotated[

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.boundary import ConfigInvalid
+from reconciler.cli.github_actions import tell_github
 from reconciler.cli.wiring import Configuration, Session, tool_version
 from reconciler.errors import AlterSyncError, ExitCode, UsageError
 from reconciler.model.nearest import did_you_mean
@@ -28,6 +29,13 @@ class Reporter:
     files: Sequence[tuple[str, Path]]
     subject: Subject
     is_written: bool = False
+
+    @property
+    def shows_access(self) -> bool:
+        """Whether a report shows what agents may do and their keys, which costs a request for each."""
+        from reconciler.reports.formats import WITH_ACCESS
+
+        return any(name in WITH_ACCESS for name, _ in self.files)
 
     def tell(self, **parts: Any) -> None:
         """Adds parts of the subject."""
@@ -54,6 +62,9 @@ class Reporter:
         self.tell(exit_code=exit_code)
         self.is_written = True
         for name, path in self.files:
+            if name == "github":
+                tell_github(self.subject, path, os.environ)
+                continue
             text = writer_of(name)(self.subject)
             try:
                 path.write_text(text if text.endswith("\n") else f"{text}\n", encoding="utf-8")
@@ -62,11 +73,14 @@ class Reporter:
 
 
 @contextmanager
-def reporting(requests: Sequence[str], *, command: Command) -> Iterator[Reporter]:
+def reporting(
+    requests: Sequence[str], *, command: Command, max_chars: int | None = None
+) -> Iterator[Reporter]:
     """A reporter for one command. What ends the command is in the reports, too."""
-    from reconciler.reports.subject import Subject
+    from reconciler.reports.subject import Limits, Subject
 
-    subject = Subject(command, datetime.now(UTC), tool_version(), run=run_facts(os.environ))
+    limits = Limits() if max_chars is None else Limits(comment_chars=max_chars)
+    subject = Subject(command, datetime.now(UTC), tool_version(), run=run_facts(os.environ), limits=limits)
     reporter = Reporter(parse_reports(requests), subject)
     try:
         yield reporter
@@ -107,12 +121,36 @@ def run_facts(environ: Mapping[str, str]) -> RunFacts:
     """What GitHub Actions or GitLab CI says of the run. A pull request's head is not what is checked out."""
     from reconciler.reports.subject import RunFacts
 
+    folder = _folder()
     if environ.get("GITHUB_ACTIONS") == "true":
         server, repository = environ.get("GITHUB_SERVER_URL", ""), environ.get("GITHUB_REPOSITORY", "")
         run_id = environ.get("GITHUB_RUN_ID", "")
-        url = f"{server}/{repository}/actions/runs/{run_id}" if server and repository and run_id else ""
-        return RunFacts(head_sha=_head_of_event(environ) or environ.get("GITHUB_SHA", ""), run_url=url)
-    return RunFacts(head_sha=environ.get("CI_COMMIT_SHA", ""), run_url=environ.get("CI_JOB_URL", ""))
+        return RunFacts(
+            head_sha=_head_of_event(environ) or environ.get("GITHUB_SHA", ""),
+            run_url=f"{server}/{repository}/actions/runs/{run_id}"
+            if server and repository and run_id
+            else "",
+            workspace=_real(environ.get("GITHUB_WORKSPACE") or folder),
+            folder=folder,
+        )
+    return RunFacts(
+        head_sha=environ.get("CI_COMMIT_SHA", ""),
+        run_url=environ.get("CI_JOB_URL", ""),
+        workspace=_real(environ.get("CI_PROJECT_DIR") or folder),
+        folder=folder,
+    )
+
+
+def _folder() -> str:
+    """Where the command runs; empty when somebody has removed that meanwhile."""
+    with suppress(OSError):
+        return os.getcwd()
+    return ""
+
+
+def _real(path: str) -> str:
+    """Without symbolic links, as the folder of the command is."""
+    return os.path.realpath(path) if path else ""
 
 
 def _head_of_event(environ: Mapping[str, str]) -> str:

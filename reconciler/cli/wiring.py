@@ -20,7 +20,7 @@ from reconciler.model.diagnostic import Diagnostic
 
 if TYPE_CHECKING:
     from reconciler.alter.dashboard_plane import DashboardPlane
-    from reconciler.alter.retry import ApiEvent
+    from reconciler.alter.retry import ApiEvent, Exchange
     from reconciler.alter.sdk_plane import SdkPlane
     from reconciler.model.agent import AgentName
     from reconciler.model.plan import Plane
@@ -104,10 +104,12 @@ def connected(
     desired = configuration.desired
 
     def tell(event: ApiEvent) -> None:
+        console.trace.retried(event)
         _tell(console, event)
 
+    on_exchange = console.trace.exchanged
     with open_endpoint(console, source, desired.app) as endpoint:
-        dashboard, feed = _dashboard_plane(endpoint, tell, is_stopping)
+        dashboard, feed = _dashboard_plane(endpoint, tell, is_stopping, on_exchange)
 
         def session(plane: Plane, api: SdkPlane | DashboardPlane) -> Session:
             return Session(
@@ -130,6 +132,7 @@ def connected(
                 parallelism=parallelism,
                 on_event=tell,
                 is_stopping=is_stopping,
+                on_exchange=on_exchange,
             ) as api:
                 yield session("sdk", api)
         elif dashboard is not None:
@@ -137,7 +140,10 @@ def connected(
 
 
 def _dashboard_plane(
-    endpoint: Endpoint, tell: Callable[[ApiEvent], None], is_stopping: Callable[[], bool]
+    endpoint: Endpoint,
+    tell: Callable[[ApiEvent], None],
+    is_stopping: Callable[[], bool],
+    on_exchange: Callable[[Exchange], None],
 ) -> tuple[DashboardPlane | None, AuditFeed | None]:
     """The dashboard plane's agents and its feed, when there is a token for it."""
     if endpoint.dashboard is None:
@@ -147,10 +153,20 @@ def _dashboard_plane(
     from reconciler.alter.dashboard_feed import DashboardFeed
     from reconciler.alter.dashboard_plane import DashboardPlane
 
-    commands = Commands(endpoint.dashboard, clock=SystemClock(), on_event=tell, is_stopping=is_stopping)
+    commands, of_feed = (
+        Commands(
+            endpoint.dashboard,
+            clock=SystemClock(),
+            on_event=tell,
+            is_stopping=is_stopping,
+            is_for_feed=is_for_feed,
+            on_exchange=on_exchange,
+        )
+        for is_for_feed in (False, True)
+    )
     if endpoint.api_key is None:
         commands.check()
-    return DashboardPlane(commands), DashboardFeed(commands)
+    return DashboardPlane(commands), DashboardFeed(of_feed)
 
 
 def open_sinks(desired: Desired, agents: Collection[AgentName]) -> Mapping[str, SecretSink]:

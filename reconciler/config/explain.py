@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from reconciler.config.findings import MAX_KEPT, Findings, listed, shown
 from reconciler.config.nodes import Node, dotted, node_at, position
-from reconciler.config.schema import decider, schema_document
+from reconciler.config.schema import SchemaName, decider, schema_document
 from reconciler.model.values import Json, JsonObject
 
 if TYPE_CHECKING:
@@ -42,15 +42,18 @@ _HINTS = {
     "empty-scope-list": "Leave the provider out, or write null instead of [] to remove an inherited one.",
     "empty-for-each": "Remove the block to declare no agent of it.",
     "unsupported-version": "This version of alter-sync reads version 1.",
+    "require-or-deny": "`require` says what has to be true, `deny` what must not be.",
     "unknown-sink-type": "The types are in the README, with what each of them needs.",
 }
 
 
-def explain(data: Json, root: Node, *, file: str, findings: Findings) -> list[Path] | None:
+def explain(
+    data: Json, root: Node, *, file: str, findings: Findings, name: SchemaName = "agents"
+) -> list[Path] | None:
     """Reports every violation; returns their paths, or ``None`` when there are too many to go on with."""
     paths: list[Path] = []
     judged: set[tuple[Path, Json]] = set()
-    for error in _explainer().iter_errors(data):
+    for error in _explainer(name).iter_errors(data):
         path = tuple(error.absolute_path)
         if error.validator not in _ABOUT_KEYS:
             # A value of the wrong type violates more than one keyword; the first one says enough.
@@ -63,7 +66,7 @@ def explain(data: Json, root: Node, *, file: str, findings: Findings) -> list[Pa
             return None
     if not paths:
         # The two validators disagree, for instance on what a space is. The one that decides has the word.
-        for refusal in decider().iter_errors(data):
+        for refusal in decider(name).iter_errors(data):
             path = tuple(refusal.instance_path)
             at = position(file, node_at(root, path))
             findings.error("bad-value", f"{dotted(path)} is not allowed: {shown(refusal.message)}", at)
@@ -124,6 +127,9 @@ def _message(keyword: str, value: Json, limit: Json, *, schema: JsonObject, labe
             return rule, f"{label} is {found}; allowed: {limit}"
         case "minLength" if limit == 1:
             return rule, f"{label} is empty"
+        case "oneOf":
+            names = listed(str(key) for one in limit for key in one["required"])
+            return rule, f"{label} needs exactly one of these keys: {names}"
         case "minItems" | "minProperties":
             return rule, f"{label} is empty; at least one is needed"
         case "maxLength":
@@ -159,7 +165,7 @@ def _kinds(kinds: Json) -> str:
 
 
 @cache
-def _explainer() -> Validator:
+def _explainer(name: SchemaName) -> Validator:
     # jsonschema takes 0.1 s to import, and most configurations have nothing to explain.
     from jsonschema import Draft7Validator, ValidationError
     from jsonschema.validators import extend
@@ -170,6 +176,6 @@ def _explainer() -> Validator:
             yield ValidationError("")
 
     validator: Validator = extend(Draft7Validator, {"pattern": pattern})(  # type: ignore[no-untyped-call]
-        schema_document("agents")
+        schema_document(name)
     )
     return validator

@@ -35,6 +35,28 @@ def config_files(paths: Sequence[Path]) -> tuple[Path, ...]:
     return tuple(sorted(found.values(), key=str))
 
 
+def policy_files(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """The files with rules in these folders. An empty one is refused: it would let everything pass."""
+    found: dict[Path, Path] = {}
+    for path in paths:
+        name = shown(str(path), limit=MAX_PATH)
+        if not path.is_dir():
+            if path.exists():
+                raise UsageError(
+                    f"--policy {name} is no folder", hint="Name the folder that holds the rules."
+                )
+            raise FileMissing(f"there is no folder {name}", hint="check --policy")
+        try:
+            inside = [child for child in path.iterdir() if child.suffix in _SUFFIXES and child.is_file()]
+        except OSError as exc:
+            raise UsageError(f"the folder {name} cannot be read: {exc.strerror}") from exc
+        if not inside:
+            hint = "`alter-sync schema policy` describes them, examples/policies has some."
+            raise UsageError(f"the folder {name} holds no rules, no *.yaml or *.yml", hint=hint)
+        found |= {child.resolve(): child for child in inside}
+    return tuple(sorted(found.values(), key=str))
+
+
 def read_text(path: Path, findings: Findings) -> str | None:
     """The text of one file without its byte order mark; ``None`` after a finding that forbids to parse it."""
     try:

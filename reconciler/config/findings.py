@@ -60,6 +60,11 @@ class Findings:
         """Keeps a file's text for the excerpts."""
         self._texts[file] = text
 
+    def line(self, file: str, number: int) -> str:
+        """A line of a kept text, counted from 1; empty when there is none."""
+        lines = _LINE_BREAK.split(self._texts.get(file, ""))
+        return lines[number - 1] if 0 < number <= len(lines) else ""
+
     def error(self, rule: str, message: str, position: Position | None, *, hint: str = "") -> None:
         """Adds an error."""
         self.has_errors = True

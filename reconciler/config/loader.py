@@ -99,9 +99,9 @@ def _parsed(text: str, file: str, findings: Findings) -> Document | None:
     root = parse(text, file=file, findings=findings)
     if root is None:
         return None
-    data = read(root, schema.agents_shape())
+    data = read(root, schema.shape("agents"))
     broken: frozenset[tuple[str, str]] = frozenset()
-    if not schema.fits(data):
+    if not schema.fits("agents", data):
         wrong = explain(data, root, file=file, findings=findings)
         if wrong is None:
             return None

@@ -1,4 +1,4 @@
-"""Finds the JSON Schemas and decides whether data fits that of the configuration."""
+"""Finds the JSON Schemas and decides whether data fits one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reconciler.model.values import Json
 if TYPE_CHECKING:
     from jsonschema_rs import Draft7Validator
 
-SchemaName = Literal["agents", "plan", "outcome", "drift"]
+SchemaName = Literal["agents", "plan", "outcome", "drift", "check", "policy"]
 # A message of the validator repeats the value, which may be the whole document.
 _LONGEST_FAULT = 200
 
@@ -38,23 +38,23 @@ def schema_document(name: SchemaName) -> dict[str, Any]:
 
 
 @cache
-def agents_shape() -> Shape:
-    """What the schema of the configuration wants at each place."""
-    document = schema_document("agents")
+def shape(name: SchemaName) -> Shape:
+    """What a schema wants at each place."""
+    document = schema_document(name)
     return shape_of(document, document)
 
 
-def fits(data: Json) -> bool:
-    """Whether the data fits the schema of the configuration."""
-    return decider().is_valid(data)
+def fits(name: SchemaName, data: Json) -> bool:
+    """Whether the data fits a schema."""
+    return decider(name).is_valid(data)
 
 
 @cache
-def decider() -> Draft7Validator:
+def decider(name: SchemaName) -> Draft7Validator:
     """The compiled schema: a hundred times faster than what explains."""
     from jsonschema_rs import Draft7Validator
 
-    return Draft7Validator(schema_document("agents"))
+    return Draft7Validator(schema_document(name))
 
 
 def first_fault(name: SchemaName, document: Json) -> str:

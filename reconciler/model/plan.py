@@ -11,6 +11,7 @@ from typing import Literal, get_args
 from reconciler.model.agent import AgentId, AgentName
 from reconciler.model.diagnostic import Diagnostic, Position
 from reconciler.model.key import KeyId
+from reconciler.model.shard import EVERYTHING, Shard
 from reconciler.model.values import Json
 
 PLAN_FORMAT = "alter-sync.plan/1"
@@ -127,6 +128,7 @@ class Plan:
     findings: tuple[Diagnostic, ...] = ()
     plan_digest: str = ""
     plane: Plane = "sdk"
+    shard: Shard = EVERYTHING
 
     @property
     def has_changes(self) -> bool:

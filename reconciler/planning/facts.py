@@ -16,6 +16,8 @@ from reconciler.planning.ownership import our_mark
 
 # The guard that only lets a named agent pass, and that the stage function has to know of.
 IN_USE_GUARD = "key-in-use"
+# What refuses in the name of the user's own policies: no guard of ours, but let through by the same flag.
+POLICY_GUARD = "policy"
 
 
 @dataclass(frozen=True, slots=True)

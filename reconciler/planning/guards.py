@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from reconciler.model.desired import CountLimit
 from reconciler.model.mark import format_time
 from reconciler.model.plan import Blocked, Operation
-from reconciler.planning.facts import IN_USE_GUARD, Facts
+from reconciler.planning.facts import IN_USE_GUARD, POLICY_GUARD, Facts
 from reconciler.planning.key_guards import key_cap, key_in_use, last_active_key, rotation_pace
 from reconciler.planning.plane_guard import plane
 from reconciler.planning.refusal import Guard, of_kinds, refuse
@@ -188,7 +188,7 @@ def _freeze(facts: Facts, operations: Sequence[Operation]) -> Iterator[Blocked]:
             return
 
 
-# The registry is the list of guards; `--allow` takes these names.
+# The registry is the list of guards.
 GUARDS: Mapping[str, Guard] = {
     "wrong-app": _wrong_app,
     "plane": plane,
@@ -208,6 +208,8 @@ GUARDS: Mapping[str, Guard] = {
     "rotation-pace": rotation_pace,
     "freeze": _freeze,
 }
+# Every name that a refusal may carry and that `--allow` takes.
+REFUSERS = (*GUARDS, POLICY_GUARD)
 
 
 def _counts(facts: Facts, guard: str, operation: Operation) -> bool:

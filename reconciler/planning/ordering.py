@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from graphlib import TopologicalSorter
 
-from reconciler.model.plan import Operation
+from reconciler.model.plan import Blocked, Operation
 
 
 def ordered(operations: Iterable[Operation]) -> tuple[Operation, ...]:
@@ -40,3 +41,18 @@ def with_dependents(refused: Collection[str], operations: Sequence[Operation]) -
         if fallen.intersection(operation.depends_on):
             fallen.add(operation.id)
     return frozenset(fallen)
+
+
+def with_dependent_counts(blocked: Sequence[Blocked], operations: Sequence[Operation]) -> tuple[Blocked, ...]:
+    """Says of a refusal how many more operations fall with it."""
+    units = {unit[0].agent: unit for unit in work_units(operations)} if blocked else {}
+
+    def dependents(operation: Operation) -> int:
+        return len(with_dependents({operation.id}, units[operation.agent])) - 1
+
+    return tuple(
+        replace(entry, reason=f"{entry.reason} (and {count} more of this agent's operations with it)")
+        if entry.operation and (count := dependents(entry.operation))
+        else entry
+        for entry in blocked
+    )

@@ -12,6 +12,7 @@ from reconciler.model.diagnostic import Position
 from reconciler.model.key import KeyId
 from reconciler.model.mark import format_time, parse_time
 from reconciler.model.plan import PLAN_FORMAT, Blocked, Change, Operation, Plan, Waiting
+from reconciler.model.shard import EVERYTHING, Shard
 from reconciler.model.values import Json
 from reconciler.planning.fingerprint import digest, plain
 from reconciler.planning.operations import permissions_for
@@ -22,7 +23,7 @@ _TIMES = ("created_at", "expires_at")
 
 def plan_document(plan: Plan) -> dict[str, Any]:
     """The document: fields in the order of the schema, lists in the order of the plan."""
-    return {
+    document = {
         "format": PLAN_FORMAT,
         "tool_version": plan.tool_version,
         "created_at": format_time(plan.created_at),
@@ -43,6 +44,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "allowed": list(plan.allowed),
         "findings": [finding.as_json() for finding in plan.findings],
     }
+    return document if plan.shard.is_whole else {**document, "shard": str(plan.shard)}
 
 
 def plan_digest(plan: Plan) -> str:
@@ -77,6 +79,7 @@ def read_plan(document: Json) -> Plan:
         allowed=tuple(document["allowed"]),
         in_sync=document["summary"]["in_sync"],
         plane=document["app"]["plane"],
+        shard=Shard(*map(int, document["shard"].split("/"))) if "shard" in document else EVERYTHING,
     )
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from fnmatch import fnmatchcase
 
 from reconciler.errors import Refused
 from reconciler.model.agent import AgentId, AgentName, LiveAgent
@@ -17,7 +16,9 @@ from reconciler.model.desired import DEFAULT_BASE_URL, Desired
 from reconciler.model.diagnostic import Diagnostic
 from reconciler.model.key import AgentKey
 from reconciler.model.mark import RunId
-from reconciler.model.plan import PLAN_LIFETIME, Blocked, Operation, Plan, Plane
+from reconciler.model.plan import PLAN_LIFETIME, Operation, Plan, Plane, Waiting
+from reconciler.model.policy import Policies
+from reconciler.model.shard import EVERYTHING, Shard
 from reconciler.planning.adoption import unowned_finding
 from reconciler.planning.agent_plan import (
     AgentPlan,
@@ -31,10 +32,12 @@ from reconciler.planning.facts import Allowances, Facts
 from reconciler.planning.fingerprint import digest
 from reconciler.planning.guards import refusals
 from reconciler.planning.key_facts import may_need_work
-from reconciler.planning.ordering import ordered, with_dependents, work_units
+from reconciler.planning.ordering import ordered, with_dependent_counts, with_dependents
 from reconciler.planning.ownership import inherited_mark, our_mark
 from reconciler.planning.plan_document import plan_digest
+from reconciler.planning.policies import judged
 from reconciler.planning.repair import repairing
+from reconciler.planning.selecting import matches, refused_in
 
 # What else waits is the business of a whole apply.
 _WAITS_OF_REPAIRS = frozenset({"claimed", "narrowing"})
@@ -58,7 +61,8 @@ class PlanOptions:
 
     With ``rotate`` the plan is about the keys of these agents alone: a rotation now, or its rollback. With
     ``adopt``, names or globs, it only marks them; an empty one means every declared agent that is not ours.
-    With ``only_drift`` it puts back what was changed outside, of a configuration ``as_applied``.
+    With ``only_drift`` it puts back what was changed outside, of a configuration ``as_applied``. ``policies``
+    are asked about every operation. What is not of the ``shard`` is left out at the end, behind the guards.
     """
 
     tool_version: str
@@ -71,6 +75,8 @@ class PlanOptions:
     plane: Plane = "sdk"
     adopt: tuple[str, ...] | None = None
     only_drift: bool = False
+    policies: Policies | None = None
+    shard: Shard = EVERYTHING
 
 
 def needs_keys(
@@ -100,19 +106,17 @@ def make_plan(
 ) -> Plan:
     """The plan that brings ``live`` to ``desired``. The same inputs give the same plan."""
     facts = _facts(desired, live, now=now, options=options)
-    timely, by_name = facts.desired, facts.live
-    names = sorted({*timely.agents, *by_name})
+    names = sorted({*facts.desired.agents, *facts.live})
     parts = _parts(facts, [name for name in names if _is_target(name, options)], options)
     operations = ordered(_wanted(facts, parts, options))
-    blocked = refusals(facts, operations)
+    verdicts = judged(facts, operations, options.policies, base_url=options.base_url)
+    blocked = (*refusals(facts, operations), *verdicts.blocked)
     fallen = with_dependents({entry.operation.id for entry in blocked if entry.operation}, operations)
-    kept = tuple(operation for operation in operations if operation.id not in fallen)
-    waiting = tuple(
-        entry
-        for part in parts.values()
-        for entry in part.waiting
-        if not options.only_drift or entry.stage in _WAITS_OF_REPAIRS
-    )
+    # Only here, because guards count over everything: many small parts would pass where the whole does not.
+    holds = options.shard.holds
+    parts = {name: part for name, part in parts.items() if holds(name)}
+    kept = tuple(op for op in operations if op.id not in fallen and holds(op.agent))
+    waiting = _waiting(parts.values(), options)
     busy = {op.agent for op in operations} | {entry.agent for entry in waiting}
     plan = Plan(
         tool_version=options.tool_version,
@@ -125,22 +129,18 @@ def make_plan(
         live_digest=_live_digest(facts),
         operations=kept,
         waiting=waiting,
-        blocked=_with_dependent_counts(blocked, operations),
-        unmanaged=tuple(name for name in names if name not in timely.agents and by_name[name].mark is None),
+        blocked=refused_in(options.shard, with_dependent_counts(blocked, operations)),
+        unmanaged=_unmanaged(facts, filter(holds, names)),
         # An adoption compares nothing, so it cannot say.
         in_sync=0 if options.adopt is not None else _in_sync(facts, parts, busy),
         replaced=_replaced(kept),
         targets=options.targets,
         allowed=options.allow.as_texts(),
         plane=options.plane,
-        findings=(*findings, *_findings(parts)),
+        shard=options.shard,
+        findings=(*findings, *_findings(parts), *verdicts.findings),
     )
     return replace(plan, plan_digest=plan_digest(plan))
-
-
-def matches(name: str, targets: Collection[str]) -> bool:
-    """Whether a name is one of the targets, or matches one that is a glob."""
-    return any(name == target or fnmatchcase(name, target) for target in targets)
 
 
 def _is_target(name: AgentName, options: PlanOptions) -> bool:
@@ -194,6 +194,11 @@ def _wanted(facts: Facts, parts: Mapping[AgentName, AgentPlan], options: PlanOpt
                 yield wanted
 
 
+def _waiting(parts: Iterable[AgentPlan], options: PlanOptions) -> tuple[Waiting, ...]:
+    found = (entry for part in parts for entry in part.waiting)
+    return tuple(one for one in found if not options.only_drift or one.stage in _WAITS_OF_REPAIRS)
+
+
 def _plan_agent(facts: Facts, name: AgentName, options: PlanOptions) -> AgentPlan:
     declared, live = facts.desired.agents.get(name), facts.live.get(name)
     if options.adopt is not None:
@@ -215,27 +220,14 @@ def _findings(parts: Mapping[AgentName, AgentPlan]) -> tuple[Diagnostic, ...]:
     return (*unowned, *(finding for part in parts.values() for finding in part.findings))
 
 
+def _unmanaged(facts: Facts, names: Iterable[AgentName]) -> tuple[AgentName, ...]:
+    return tuple(name for name in names if name not in facts.desired.agents and facts.live[name].mark is None)
+
+
 def _replaced(operations: Sequence[Operation]) -> tuple[AgentName, ...]:
     created = {operation.agent for operation in operations if operation.kind == "create_agent"}
     revoked = {operation.agent for operation in operations if operation.kind == "revoke_agent"}
     return tuple(sorted(created & revoked))
-
-
-def _with_dependent_counts(
-    blocked: Sequence[Blocked], operations: Sequence[Operation]
-) -> tuple[Blocked, ...]:
-    """Says of a refusal how many more operations fall with it."""
-    units = {unit[0].agent: unit for unit in work_units(operations)} if blocked else {}
-
-    def dependents(operation: Operation) -> int:
-        return len(with_dependents({operation.id}, units[operation.agent])) - 1
-
-    return tuple(
-        replace(entry, reason=f"{entry.reason} (and {count} more of this agent's operations with it)")
-        if entry.operation and (count := dependents(entry.operation))
-        else entry
-        for entry in blocked
-    )
 
 
 def _live_digest(facts: Facts) -> str:

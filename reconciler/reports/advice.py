@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from reconciler.model.agent import AgentName
 from reconciler.model.plan import Blocked, Plan
+from reconciler.model.shard import EVERYTHING, Shard
 from reconciler.planning.operations import permissions_for
 
 
@@ -44,9 +45,16 @@ def refusals(blocked: Iterable[Blocked], *, command: str) -> tuple[RefusalView, 
     )
 
 
-def apply_command(command: str, *, targets: Iterable[str] = (), allowed: Iterable[str] = ()) -> str:
+def apply_command(
+    command: str,
+    *,
+    targets: Iterable[str] = (),
+    allowed: Iterable[str] = (),
+    shard: Shard = EVERYTHING,
+) -> str:
     """``command`` so that it carries out exactly what was planned with these targets and allowances."""
     flags = [f"--target {target}" for target in targets] + [f"--allow {guard}" for guard in allowed]
+    flags += [] if shard.is_whole else [f"--shard {shard}"]
     return " ".join([command, *map(_quoted, flags)])
 
 

@@ -69,6 +69,29 @@ def change_view(change: Change, kind: OperationKind) -> ChangeView:
     return ValueChange(change.path, change.effect, cause, _compact(change.before), _compact(change.after))
 
 
+def gains_of(change: ChangeView) -> tuple[str, ...]:
+    """What a change lets an agent do that it may not do now: ``provider:scope``, or a field and its value."""
+    return _scopes_or_value(change, "widening")
+
+
+def losses_of(change: ChangeView) -> tuple[str, ...]:
+    """What a change takes from an agent, in the same words."""
+    return _scopes_or_value(change, "narrowing")
+
+
+def _scopes_or_value(change: ChangeView, effect: Effect) -> tuple[str, ...]:
+    match change:
+        case ScopesChange(path=path):
+            names = change.gained if effect == "widening" else change.lost
+            # A whole map's scopes carry their provider already.
+            provider = "" if path == "scopes" else f"{path.removeprefix('scopes.')}:"
+            return tuple(f"{provider}{name}" for name in names)
+        case ValueChange(path=path, after=after) if change.effect == effect:
+            return (f"{path} → {after or 'no value'}",)
+        case _:
+            return ()
+
+
 def _scopes(value: Json) -> frozenset[str] | None:
     """One provider's list, or a whole map as ``provider:scope``; ``None`` when it is neither."""
     if value is None:

@@ -13,7 +13,7 @@ from reconciler.planning.fingerprint import plain
 
 def drift_document(drift: Drift) -> dict[str, Any]:
     """The document that ``schemas/drift.schema.json`` describes."""
-    return {
+    document = {
         "format": DRIFT_FORMAT,
         "seen_at": format_time(drift.seen_at),
         "owner": drift.owner,
@@ -31,6 +31,10 @@ def drift_document(drift: Drift) -> dict[str, Any]:
         ],
         "unmanaged": list(drift.unmanaged),
     }
+    if not drift.targets and drift.shard.is_whole:
+        return document
+    shard = None if drift.shard.is_whole else str(drift.shard)
+    return {**document, "limited_to": {"targets": list(drift.targets), "shard": shard}}
 
 
 def _finding(finding: DriftFinding) -> dict[str, Any]:

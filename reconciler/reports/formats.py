@@ -11,8 +11,19 @@ Writer = Callable[[Subject], str]
 
 # format → module and function; loaded when the format is asked for, because some are heavy.
 FORMATS: Mapping[str, tuple[str, str]] = {
+    "codequality": ("reconciler.reports.gitlab_reports", "codequality_report"),
+    "github": ("reconciler.reports.github_report", "github_report"),
+    "html": ("reconciler.reports.html_report", "html_report"),
     "json": ("reconciler.reports.json_report", "json_report"),
+    "junit": ("reconciler.reports.junit_report", "junit_report"),
+    "markdown": ("reconciler.reports.markdown_report", "markdown_report"),
+    "sarif": ("reconciler.reports.sarif_report", "sarif_report"),
+    "terraform": ("reconciler.reports.gitlab_reports", "terraform_report"),
 }
+
+
+# Those that show `Subject.access`, which has to be read for them.
+WITH_ACCESS = frozenset({"html"})
 
 
 def writer_of(name: str) -> Writer:

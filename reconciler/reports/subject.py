@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from reconciler.errors import AlterSyncError, ExitCode
+from reconciler.model.access import Access
 from reconciler.model.diagnostic import Diagnostic
 from reconciler.model.drift import Drift
 from reconciler.model.outcome import Outcome
@@ -17,11 +18,28 @@ Command = Literal["validate", "plan", "apply", "drift"]
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What the surroundings say of a run; empty is unknown. ``plan_path`` is where the plan was saved."""
+    """What the surroundings say of a run; empty is unknown.
+
+    ``plan_path`` is where the plan was saved. ``workspace`` is the folder of the repository, and ``folder``
+    the one that the command runs in; both absolute.
+    """
 
     head_sha: str = ""
     run_url: str = ""
     plan_path: str = ""
+    workspace: str = ""
+    folder: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much there is room for: in a comment, which GitHub counts in characters, and in a step summary.
+
+    GitHub takes 65,536 characters, and whoever posts the comment may want to add a line.
+    """
+
+    comment_chars: int = 65_000
+    summary_bytes: int = 1_048_576
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +47,8 @@ class Subject:
     """Everything that a run has to tell. Parts that it never came to are absent.
 
     ``findings`` are those of the configuration. ``failure`` is what ended the run. ``apply_command`` is how
-    this user would call apply. Texts are as the API and the configuration gave them: a format escapes them.
+    this user would call apply. ``access`` is read only when a format of ``formats.WITH_ACCESS`` is asked for.
+    Texts are as the API and the configuration gave them: a format escapes them.
     """
 
     command: Command
@@ -45,3 +64,5 @@ class Subject:
     failure: AlterSyncError | None = None
     apply_command: str = "alter-sync apply"
     run: RunFacts = RunFacts()
+    limits: Limits = Limits()
+    access: Access | None = None

@@ -16,7 +16,7 @@ from reconciler.model.mark import Delivered
 from reconciler.model.plan import Operation, OperationKind, Plan, Risk, Waiting
 from reconciler.planning.rotation import Rotation
 from reconciler.reports.advice import RefusalView, apply_command, next_step, refusals
-from reconciler.reports.changes import ChangeView, ScopesChange, ValueChange, change_view
+from reconciler.reports.changes import ChangeView, change_view, gains_of, losses_of
 
 _LABELS: Mapping[OperationKind, str] = {
     "create_agent": "create",
@@ -99,6 +99,11 @@ class AgentView:
         """What the agent may do that it may not do now: ``provider:scope``, or a field and its new value."""
         return tuple(gain for operation in self.operations for gain in _gains(operation))
 
+    def losses(self) -> tuple[str, ...]:
+        """What the agent may do now and not any more, in the same words. A revoked agent loses everything."""
+        changes = (change for operation in self.operations for change in operation.changes)
+        return tuple(loss for change in changes for loss in losses_of(change))
+
 
 @dataclass(frozen=True, slots=True)
 class PlanView:
@@ -149,7 +154,7 @@ def view_of(plan: Plan, *, command: str = "alter-sync apply") -> PlanView:
     for operation in plan.operations:
         grouped.setdefault(operation.agent, []).append(operation)
     agents = [_agent(name, found, is_replaced=name in replaced) for name, found in grouped.items()]
-    command = apply_command(command, targets=plan.targets, allowed=plan.allowed)
+    command = apply_command(command, targets=plan.targets, allowed=plan.allowed, shard=plan.shard)
     return PlanView(
         counts=_counts(plan, agents),
         agents=tuple(sorted(agents, key=lambda agent: (agent.gravity, agent.name))),
@@ -203,17 +208,7 @@ def _is_revocation(operation: OperationView) -> bool:
 
 
 def _gains(operation: OperationView) -> list[str]:
-    found: list[str] = []
-    for change in operation.changes:
-        match change:
-            case ScopesChange(path="scopes", gained=gained):
-                found.extend(gained)
-            case ScopesChange(path=path, gained=gained):
-                found.extend(f"{path.removeprefix('scopes.')}:{name}" for name in gained)
-            case ValueChange(path=path, effect="widening", after=after):
-                found.append(f"{path} → {after or 'no value'}")
-            case _:
-                pass
+    found = [gain for change in operation.changes for gain in gains_of(change)]
     # A risk without a field that explains it is still named.
     return found or ([operation.label] if operation.risk == "widening" else [])
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reconciler import errors
-from reconciler.planning.guards import GUARDS
+from reconciler.planning.guards import REFUSERS
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "reconciler"
@@ -62,6 +62,8 @@ def test_a_plaintext_is_revealed_only_where_it_is_sent_or_stored() -> None:
     allowed = {"applying/delivery.py", "alter/wire.py", "model/secret.py"}
     # `agents create` and `agents mint-key` print a new key once when a person asks for it with --show-key.
     allowed |= {"cli/show_key.py"}
+    # These reveal no key of Alter: a job's token to GitHub, and addresses that somebody keeps secret.
+    allowed |= {"ci/github.py", "ci/ping.py", "ci/slack.py"}
     assert {module for module in found if not module.startswith("sinks/")} <= allowed
 
 
@@ -141,7 +143,8 @@ def test_every_failure_has_an_exit_code_a_code_and_a_sentence() -> None:
         assert kind.exit_code is not errors.ExitCode.OK
         assert re.fullmatch(r"[a-z][a-z_]+", kind.code)
         assert kind.__doc__
-    own = [kind.code for kind in kinds if "code" in vars(kind)]
+    # Tests have failures of their own, in other modules.
+    own = [kind.code for kind in kinds if "code" in vars(kind) and kind.__module__.startswith("reconciler.")]
     assert len(own) == len(set(own))
 
 
@@ -153,4 +156,4 @@ def test_the_documents_name_exactly_the_guards_there_are() -> None:
         table = path.read_text(encoding="utf-8").partition("| guard |")[2].partition("\n\n")[0]
         rows = [line.split("|")[1] for line in table.splitlines()[2:]]
         named = {name for row in rows for name in re.findall(r"`([a-z-]+)`", row)}
-        assert named == set(GUARDS), path.name
+        assert named == set(REFUSERS), path.name

@@ -37,6 +37,7 @@ def test_the_command_starts_without_the_heavy_libraries() -> None:
         "jsonschema_rs",
         "deepdiff",
         "rich",
+        "jinja2",
         "starlette",
         "uvicorn",
         "sqlite3",

@@ -22,6 +22,8 @@ COMMANDS = (
     ("status",),
     ("agents",),
     *(("agents", command) for command in AGENTS_COMMANDS),
+    ("ci",),
+    *(("ci", command) for command in ("comment", "issue", "reviewed-plan", "ping")),
     ("schema",),
     ("demo",),
     ("sandbox",),

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from reconciler.cli import options as opt
+from reconciler.cli.access import tell_access
 from reconciler.cli.call import Call, with_call
 from reconciler.cli.carry_out import ask, carry_out, check_fields, finish, say_cost
 from reconciler.cli.commands.plan import show_plan
 from reconciler.cli.console import Console
 from reconciler.cli.interrupts import StopRequest
 from reconciler.cli.live_plan import plan_repair, plan_session
+from reconciler.cli.observing import Wanted, Watch, observing
+from reconciler.cli.policies import load_policies, policy_words
 from reconciler.cli.reporting import Reporter, reporting
-from reconciler.cli.selection import parse_allowances
+from reconciler.cli.saved_plan import plan_to_apply
+from reconciler.cli.selection import parse_allowances, parse_shard
 from reconciler.cli.source import Source
 from reconciler.cli.wiring import Session, open_session
 from reconciler.errors import ExitCode, UsageError
@@ -25,6 +31,8 @@ from reconciler.reports import advice
 
 if TYPE_CHECKING:
     from reconciler.model.plan import Plan
+    from reconciler.model.policy import Policies
+    from reconciler.model.shard import Shard
     from reconciler.planning.facts import Allowances
 
 EPILOG = """\b
@@ -33,6 +41,8 @@ Examples:
   alter-sync apply --yes                     without asking, for CI
   alter-sync apply plan.json                 exactly the saved plan, or nothing (exit 13)
   alter-sync apply --allow revoke-in-use=old-bot   let one agent pass one guard
+  alter-sync apply --policy policies         with the rules in this folder; also for a saved plan
+  alter-sync apply --shard 2/5 --yes         one of five jobs that share the agents
   alter-sync apply --only-drift              put back what was changed outside, and nothing else
   alter-sync apply --sandbox --yes           on the embedded Alter
 """
@@ -53,10 +63,13 @@ class Request:
     only_drift: bool
     yes: bool
     parallelism: int
+    policies: Sequence[Path]
+    shard: Shard
 
     def command(self) -> str:
         """The same command again."""
-        return self.source.command("apply", *(["--only-drift"] if self.only_drift else []))
+        words = (["--only-drift"] if self.only_drift else []) + policy_words(self.policies)
+        return self.source.command("apply", *words)
 
 
 @with_call
@@ -65,11 +78,17 @@ def apply(
     *,
     plan_file: PlanFile = None,
     target: opt.Target = [],
+    shard: opt.Shard = "",
     allow: opt.Allow = [],
     only_drift: opt.OnlyDrift = False,
+    policy: opt.Policy = [],
     yes: opt.Yes = False,
     parallelism: opt.Parallelism = opt.DEFAULT_PARALLELISM,
     report: opt.Report = [],
+    max_chars: opt.MaxChars = None,
+    metrics: opt.Metrics = None,
+    notify: opt.Notify = [],
+    notify_state: opt.NotifyState = None,
 ) -> ExitCode:
     """Carry out a plan: create, change and revoke agents, deliver and rotate their keys.
 
@@ -78,54 +97,60 @@ def apply(
     agent does not stop the others (11); running it again goes on where it stopped.
     """
     console, source = call.console, call.source
-    if plan_file and (target or allow or only_drift):
+    if plan_file and (target or shard or allow or only_drift):
         raise UsageError(
             "a saved plan is carried out as it is",
-            hint="--target and --allow belong to `plan --save`, and --only-drift has no saved plan",
+            hint="--target, --shard and --allow belong to `plan --save`, and --only-drift has no saved plan",
         )
-    request = Request(source, plan_file, target, parse_allowances(allow), only_drift, yes, parallelism)
-    with reporting(report, command="apply") as reporter:
-        return _apply(console, request, reporter)
+    allowances = parse_allowances(allow)
+    part = parse_shard(shard, os.environ)
+    request = Request(source, plan_file, target, allowances, only_drift, yes, parallelism, policy, part)
+    wanted = Wanted.of(metrics=metrics, notify=notify, state=notify_state)
+    with (
+        reporting(report, command="apply", max_chars=max_chars) as reporter,
+        observing(console, "apply", wanted, reporter=reporter) as watch,
+    ):
+        return _apply(console, request, reporter, watch)
 
 
-def _apply(console: Console, request: Request, reporter: Reporter) -> ExitCode:
+def _apply(console: Console, request: Request, reporter: Reporter, watch: Watch) -> ExitCode:
     check_fields(console)
     stop = StopRequest()
     command = request.command()
+    policies = load_policies(request.policies)
     with open_session(
         console, request.source, parallelism=request.parallelism, is_stopping=stop.is_asked
     ) as connected:
         reporter.tell_session(connected)
-        session, plan, allow = _plan_to_apply(console, connected, request)
+        watch.session = connected
+        session, plan, allow = _plan_to_apply(console, connected, request, policies)
         if console.is_table:
             show_plan(console, plan, command=command, advise=False)
         if plan.has_changes and not request.yes:
             ask(console, session, plan, command=command)
         reporter.tell_plan(plan, saved_to=request.plan_file)
         # A saved plan is stale once part of it is done, so the command that goes on plans anew.
-        resume = advice.apply_command(command, targets=plan.targets, allowed=plan.allowed)
+        resume = advice.apply_command(command, targets=plan.targets, allowed=plan.allowed, shard=plan.shard)
         outcome = carry_out(console, session, plan, allow=allow, stop=stop, resume=lambda _outcome: resume)
+        # Whoever wants to stop does not wait for a picture, and still learns what was done.
+        if outcome.interrupted is None:
+            with suppress(KeyboardInterrupt):
+                tell_access(reporter, console, session, plan.targets, shard=plan.shard)
         say_cost(console, session)
     reporter.tell(outcome=outcome, apply_command=command)
     reporter.write(outcome.exit_code())
     return finish(console, outcome, command=command)
 
 
-def _plan_to_apply(console: Console, session: Session, request: Request) -> tuple[Session, Plan, Allowances]:
+def _plan_to_apply(
+    console: Console, session: Session, request: Request, policies: Policies | None
+) -> tuple[Session, Plan, Allowances]:
     """The plan, with what it is for and what was let through: made now, or the saved one if it still fits."""
-    targets, allow = request.targets, request.allow
+    if request.plan_file is not None:
+        return (session, *plan_to_apply(console, session, request.plan_file, policies=policies))
+    allow = request.allow
+    asked: dict[str, Any] = {"targets": request.targets, "allow": allow, "policies": policies}
+    asked["shard"] = request.shard
     if request.only_drift:
-        return (*plan_repair(console, session, targets=targets, allow=allow), allow)
-    if request.plan_file is None:
-        return session, plan_session(console, session, targets=targets, allow=allow), allow
-    from reconciler.cli.files import read_plan_file
-    from reconciler.planning.freshness import allowances_of, check_inputs, refreshed
-    from reconciler.planning.plan_document import read_plan
-
-    saved = read_plan(read_plan_file(request.plan_file))
-    check_inputs(
-        saved, session.desired, base_url=session.base_url, plane=session.plane, now=session.clock.now()
-    )
-    allow = allowances_of(saved)
-    current = plan_session(console, session, targets=saved.targets, allow=allow)
-    return session, refreshed(saved, current), allow
+        return (*plan_repair(console, session, **asked), allow)
+    return session, plan_session(console, session, **asked), allow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,9 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from reconciler.cli import options as opt
+from reconciler.cli.access import tell_access
 from reconciler.cli.call import Call, with_call
 from reconciler.cli.console import Console
+from reconciler.cli.live_plan import read_everything
+from reconciler.cli.observing import Wanted, observing
 from reconciler.cli.reporting import reporting
+from reconciler.cli.selection import parse_shard
 from reconciler.cli.wiring import open_session
 from reconciler.errors import ExitCode, UsageError
 
@@ -47,9 +52,14 @@ def drift(
     call: Call,
     *,
     target: opt.Target = [],
+    shard: opt.Shard = "",
     exit_code: WithExitCode = False,
     baseline: Baseline = None,
     report: opt.Report = [],
+    max_chars: opt.MaxChars = None,
+    metrics: opt.Metrics = None,
+    notify: opt.Notify = [],
+    notify_state: opt.NotifyState = None,
 ) -> ExitCode:
     """Show what somebody changed outside: fields, scopes, keys, agents; and who did it, and when.
 
@@ -62,10 +72,18 @@ def drift(
     from reconciler.cli.drifting import find_drift
     from reconciler.planning.drift import without_ignored
 
-    with reporting(report, command="drift") as reporter:
+    part = parse_shard(shard, os.environ)
+    wanted = Wanted.of(metrics=metrics, notify=notify, state=notify_state)
+    with (
+        reporting(report, command="drift", max_chars=max_chars) as reporter,
+        observing(console, "drift", wanted, reporter=reporter) as watch,
+    ):
         with open_session(console, source) as session:
             reporter.tell_session(session)
-            found = find_drift(console, session, target)
+            watch.session = session
+            live = read_everything(session, shard=part)
+            found = find_drift(console, session, live, target, shard=part)
+            tell_access(reporter, console, session, target, shard=part, live=live)
         if session.findings:
             _warn(console, session.findings)
         kept, ignored = without_ignored(session.desired, found.findings, now=found.seen_at)

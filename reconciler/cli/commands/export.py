@@ -94,7 +94,7 @@ def export(
 def _export(console: Console, request: Request) -> ExitCode:
     from reconciler.cli.new_files import check_new
     from reconciler.config.export import UNKNOWN_APP, app_of, check_head, export_agents
-    from reconciler.planning.planner import matches
+    from reconciler.planning.selecting import matches
 
     if request.file and request.folder:
         raise UsageError("--out and --split exclude each other", hint="give one of them")

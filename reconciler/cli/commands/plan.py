@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
 from reconciler.cli import options as opt
+from reconciler.cli.access import tell_access
 from reconciler.cli.call import Call, with_call
 from reconciler.cli.console import Console
 from reconciler.cli.live_plan import plan_repair, plan_session
+from reconciler.cli.observing import Wanted, observing
+from reconciler.cli.policies import load_policies, policy_words
 from reconciler.cli.reporting import reporting
-from reconciler.cli.selection import parse_allowances
-from reconciler.cli.wiring import open_session
+from reconciler.cli.saved_plan import run_check
+from reconciler.cli.selection import parse_allowances, parse_shard
+from reconciler.cli.wiring import Session, open_session
 from reconciler.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -24,14 +29,24 @@ EPILOG = """\b
 Examples:
   alter-sync plan                            agents.yaml against the live app
   alter-sync plan --save plan.json           keep the plan for `alter-sync apply plan.json`
+  alter-sync plan --check plan.json          would apply still carry it out? 0, 13 stale, 12 refused
   alter-sync plan --detailed-exitcode        10 when there are changes, for CI
   alter-sync plan --report json=plan-report.json   a report beside what is shown, also on failure
+  alter-sync plan --policy policies          ask the rules in this folder, too: alter-sync schema policy
   alter-sync plan --target 'tenant-*'        only these agents
   alter-sync plan --sandbox                  against the embedded Alter, without credentials
 """
 
 Save = Annotated[
     Path | None, typer.Option("--save", help="Write the plan document to this file.", metavar="PLAN.JSON")
+]
+Check = Annotated[
+    Path | None,
+    typer.Option(
+        "--check",
+        help="Make no plan: say whether this saved one would still be applied.",
+        metavar="PLAN.JSON",
+    ),
 ]
 DetailedExitCode = Annotated[
     bool, typer.Option("--detailed-exitcode", help="Exit with 10 when there are changes.")
@@ -43,30 +58,50 @@ def plan(
     call: Call,
     *,
     target: opt.Target = [],
+    shard: opt.Shard = "",
     allow: opt.Allow = [],
     only_drift: opt.OnlyDrift = False,
     save: Save = None,
+    check: Check = None,
+    policy: opt.Policy = [],
     detailed_exitcode: DetailedExitCode = False,
     report: opt.Report = [],
+    max_chars: opt.MaxChars = None,
+    metrics: opt.Metrics = None,
+    notify: opt.Notify = [],
+    notify_state: opt.NotifyState = None,
 ) -> ExitCode:
     """Show what apply would do: desired against live, with reasons, risks and what guards refuse.
 
     Reads only; a key with read permission is enough. Exits with 0 (also with changes, unless
-    --detailed-exitcode asks for 10), or with 12 when a guard refuses something.
+    --detailed-exitcode asks for 10), or with 12 when a guard refuses something. With --check: 0 when the
+    saved plan still fits, 13 when it is stale, 12 when a guard now refuses part of it.
     """
     console, source = call.console, call.source
-    allowances = parse_allowances(allow)
+    asked: dict[str, Any] = {"targets": target, "allow": parse_allowances(allow)}
+    asked["shard"] = parse_shard(shard, os.environ)
+    if check is not None:
+        if save or target or shard or allow or only_drift or detailed_exitcode or metrics or notify:
+            raise UsageError(
+                "--check looks at a saved plan as it is", hint="leave the other flags of plan out"
+            )
+        return run_check(call, check, policies=policy, reports=report, max_chars=max_chars)
     if save is not None and only_drift:
         raise UsageError("--only-drift has no saved plan", hint="run `alter-sync apply --only-drift`")
-    command = source.command("apply", *(["--only-drift"] if only_drift else []))
-    with reporting(report, command="plan") as reporter:
+    words = (["--only-drift"] if only_drift else []) + policy_words(policy)
+    command = source.command("apply", *words)
+    wanted = Wanted.of(metrics=metrics, notify=notify, state=notify_state)
+    with (
+        reporting(report, command="plan", max_chars=max_chars) as reporter,
+        observing(console, "plan", wanted, reporter=reporter) as watch,
+    ):
         reporter.tell(apply_command=command)
+        asked["policies"] = load_policies(policy)
         with open_session(console, source) as session:
             reporter.tell_session(session)
-            if only_drift:
-                _, made = plan_repair(console, session, targets=target, allow=allowances)
-            else:
-                made = plan_session(console, session, targets=target, allow=allowances)
+            watch.session = session
+            made = _make(console, session, only_drift=only_drift, **asked)
+            tell_access(reporter, console, session, target, shard=asked["shard"])
         # First, so that data on stdout is never followed by a failure.
         if save is not None:
             save_plan(save, made)
@@ -77,6 +112,12 @@ def plan(
     if save is not None:
         console.say(f"plan saved to {save}; carry it out with: {command} {shlex.quote(str(save))}")
     return exit_code
+
+
+def _make(console: Console, session: Session, *, only_drift: bool, **asked: Any) -> Plan:
+    if only_drift:
+        return plan_repair(console, session, **asked)[1]
+    return plan_session(console, session, **asked)
 
 
 def _exit_code(plan: Plan, *, is_detailed: bool) -> ExitCode:

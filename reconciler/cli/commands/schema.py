@@ -17,6 +17,7 @@ EPILOG = """\b
 Examples:
   alter-sync schema > agents.schema.json     of the configuration, for an editor
   alter-sync schema plan                     of the plan document
+  alter-sync schema policy                   of the rules for `plan --policy`
 """
 
 
@@ -27,9 +28,14 @@ class SchemaName(StrEnum):
     PLAN = "plan"
     OUTCOME = "outcome"
     DRIFT = "drift"
+    CHECK = "check"
+    POLICY = "policy"
 
 
-Name = Annotated[SchemaName, typer.Argument(help="Which schema.", metavar="[agents|plan|outcome|drift]")]
+Name = Annotated[
+    SchemaName,
+    typer.Argument(help="Which schema.", metavar="[agents|plan|outcome|drift|check|policy]"),
+]
 
 
 def schema(name: Name = SchemaName.AGENTS) -> ExitCode:

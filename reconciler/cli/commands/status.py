@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from reconciler.cli import options as opt
 from reconciler.cli.call import Call, with_call
 from reconciler.cli.console import Console
-from reconciler.cli.selection import check_targets
+from reconciler.cli.observing import Wanted, observing
+from reconciler.cli.selection import check_targets, parse_shard
 from reconciler.cli.wiring import Session, open_session
 from reconciler.errors import ExitCode
+from reconciler.model.shard import EVERYTHING, Shard
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,27 +35,34 @@ def status(
     call: Call,
     *,
     target: opt.Target = [],
+    shard: opt.Shard = "",
+    metrics: opt.Metrics = None,
 ) -> ExitCode:
     """Show agents and keys: what is live and declared, how far each rotation is, and why each key lives.
 
     Reads only. Lists the agents that are declared or carry this configuration's mark. Keys of agents whose
     stage is not steady have a line of their own; with --target or -v all live keys have.
     """
-    console = call.console
-    with open_session(console, call.source) as session:
-        rows = status_rows(session, target)
+    console, part = call.console, parse_shard(shard, os.environ)
+    with observing(console, "status", Wanted.of(metrics=metrics)) as watch:
+        with open_session(console, call.source) as session:
+            watch.session = session
+            rows = status_rows(session, target, shard=part)
+        watch.rows = rows
     show_rows(console, rows, with_keys=bool(target) or console.is_verbose)
     return ExitCode.OK
 
 
-def status_rows(session: Session, targets: Sequence[str], *, what: str = "--target") -> list[StatusRow]:
+def status_rows(
+    session: Session, targets: Sequence[str], *, what: str = "--target", shard: Shard = EVERYTHING
+) -> list[StatusRow]:
     """The declared and owned agents among the targets, each with all its keys."""
     from reconciler.alter.snapshot import read_keys
     from reconciler.cli.run_identity import dead_runs
     from reconciler.planning.expiry import as_of
     from reconciler.planning.facts import Facts
     from reconciler.planning.ownership import our_mark
-    from reconciler.planning.planner import matches
+    from reconciler.planning.selecting import matches
 
     agents = session.api.list_agents()
     live = {agent.name: agent for agent in agents}
@@ -60,7 +70,8 @@ def status_rows(session: Session, targets: Sequence[str], *, what: str = "--targ
     concerned = sorted(
         name
         for name in {*session.desired.agents, *live}
-        if (name in session.desired.agents or our_mark(session.desired, live[name]))
+        if shard.holds(name)
+        and (name in session.desired.agents or our_mark(session.desired, live[name]))
         and (not targets or matches(name, targets))
     )
     ids = [live[name].id for name in concerned if name in live]

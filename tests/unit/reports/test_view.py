@@ -87,6 +87,17 @@ def test_gains_name_scopes_fields_and_unexplained_risks() -> None:
     assert second.gains() == ("resume",)
 
 
+def test_losses_name_scopes_and_fields() -> None:
+    scopes = Change("scopes.google", ["a", "b"], ["b", "c"], "widening")
+    whole = Change("scopes", {"slack": ["chat:write"]}, None, "narrowing")
+    status = Change("status", "active", "inactive", "narrowing")
+    where = Change("key", None, "mint and deliver to vault")
+    plain = operation("update_agent", "a", "", scopes, whole, status, Change("display_name", "a", "b"))
+    first, second = view_of(replace(EMPTY, operations=(plain, operation("mint_key", "b", "", where)))).agents
+    assert first.losses() == ("google:a", "slack:chat:write", 'status → "inactive"')
+    assert (second.gains(), second.losses()) == ((), ())
+
+
 def test_scopes_are_compared_as_sets() -> None:
     change = Change("scopes.google", ["b", "a"], ["c", "a"], "widening", "both")
     assert change_view(change, "set_scopes") == ScopesChange(

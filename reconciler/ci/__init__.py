@@ -1,0 +1,1 @@
+"""What a pipeline tells people: a comment on a plan, an issue for drift, a ping after a check."""
