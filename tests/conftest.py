@@ -1,5 +1,6 @@
 """What tests of commands share: an empty folder to work in, and an Alter to talk to."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,11 @@ import pytest
 from reconciler.sandbox import SandboxServer
 from tests.support.commands import clean_environment
 from tests.support.sandbox_server import running_sandbox
+
+
+# Who starts us in the background may have set SIGINT to be ignored, and processes that we start would inherit
+# that: no Ctrl-C would reach them.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
