@@ -10,7 +10,6 @@ from reconciler.sandbox import SandboxServer
 from tests.support.commands import clean_environment
 from tests.support.sandbox_server import running_sandbox
 
-
 # Who starts us in the background may have set SIGINT to be ignored, and processes that we start would inherit
 # that: no Ctrl-C would reach them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
