@@ -136,6 +136,10 @@ def _tiles(subject: Subject, rows: Rows) -> Iterator[Tile]:
 
 def _facts(subject: Subject) -> Iterator[Fact]:
     run, access = subject.run, subject.access
+    if subject.targets:
+        yield Fact("Only", ", ".join(subject.targets))
+    if not subject.shard.is_whole:
+        yield Fact("Part", str(subject.shard))
     if subject.owner:
         yield Fact("Owner", subject.owner)
     if subject.plan is not None:
@@ -162,9 +166,5 @@ def _plan_facts(subject: Subject, plan: Plan) -> Iterator[Fact]:
         yield Fact("Saved to", f"{subject.run.plan_path}, good until {moment_text(plan.expires_at)}")
     yield Fact("Plan digest", plan.plan_digest, is_code=True)
     yield Fact("Configuration digest", plan.config_digest, is_code=True)
-    if plan.targets:
-        yield Fact("Only", ", ".join(plan.targets))
-    if not plan.shard.is_whole:
-        yield Fact("Part", str(plan.shard))
     if plan.allowed:
         yield Fact("Let through", ", ".join(plan.allowed))

@@ -17,6 +17,7 @@ from reconciler.model.outcome import OperationOutcome
 from reconciler.model.plan import Waiting
 from reconciler.model.scopes import Scopes
 from reconciler.reports.advice import RefusalView, refusals
+from reconciler.reports.changes import losses_of
 from reconciler.reports.html_access import Moves, access_data, cells, drifted, moves_of
 from reconciler.reports.html_steps import finding_data, outcome_data, step_data, waiting_data
 from reconciler.reports.html_strings import Lengths, Strings, compact, seconds, unique
@@ -59,6 +60,9 @@ class _Agent:
                 yield _RISK[operation.risk]
             if operation.kind == "revoke_key":
                 yield "revocation"
+            # A step that gives and takes has the risk of what it gives.
+            if operation.kind != "revoke_agent" and any(map(losses_of, operation.changes)):
+                yield "narrowing"
         yield from (outcome.status.replace("_", " ") for outcome in self.outcomes.values())
         yield from (found.severity if found.is_drift else "notice" for found in self.findings)
         yield from ["blocked"] * bool(self.refused) + ["waiting"] * bool(self.waiting)

@@ -42,10 +42,11 @@ def junit_report(subject: Subject) -> str:
         result: sum(case.result == result for case in cases) for result in ("failure", "error", "skipped")
     }
     moment = subject.written_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    name = for_xml(", ".join([f"alter-sync {subject.command}", *subject.only]), limit=TEXT_LIMIT)
     lines = [
         '<?xml version="1.0" encoding="UTF-8"?>',
         "<testsuites>",
-        f'  <testsuite name="alter-sync {subject.command}" package="alter-sync" id="0" tests="{len(cases)}" '
+        f'  <testsuite name="{name}" package="alter-sync" id="0" tests="{len(cases)}" '
         f'failures="{counts["failure"]}" errors="{counts["error"]}" skipped="{counts["skipped"]}" time="0" '
         f'timestamp="{moment}" hostname="localhost">',
         *_properties(subject),
@@ -122,6 +123,7 @@ def _properties(subject: Subject) -> Sequence[str]:
     values = {
         "app": subject.app,
         "owner": subject.owner,
+        "only": ", ".join(subject.only),
         "head_sha": subject.run.head_sha,
         "run_url": subject.run.run_url,
         "plan_digest": subject.plan.plan_digest if subject.plan else "",

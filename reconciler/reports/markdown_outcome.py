@@ -8,6 +8,7 @@ from reconciler.model.agent import AgentName
 from reconciler.model.outcome import Failure, OperationOutcome
 from reconciler.reports.escaping import MESSAGE_LIMIT, for_markdown, for_markdown_code
 from reconciler.reports.markdown_page import Paper, Rung, fold, grouped, section
+from reconciler.reports.markdown_plan import Fates
 from reconciler.reports.outcome_view import (
     SIGNS,
     WORST_FIRST,
@@ -16,13 +17,22 @@ from reconciler.reports.outcome_view import (
     is_worth_a_detail,
     kind_text,
 )
+from reconciler.reports.view import OperationView
 
 _SHORT = 200
 
 
-def fates_of(view: OutcomeView) -> dict[AgentName, str]:
-    """What became of each agent, in two words."""
-    return {agent.name: WORST_FIRST[agent.status].lower() for agent in view.agents}
+def fates_of(view: OutcomeView) -> Fates:
+    """What became of steps of an agent, in two words: the worst of these; of the agent when none is known."""
+    agents = {agent.name: agent.status for agent in view.agents}
+    known = {operation.id: operation.status for agent in view.agents for operation in agent.operations}
+
+    def fate(name: AgentName, steps: Sequence[OperationView]) -> str:
+        found = {known[step.id] for step in steps if step.id in known}
+        found |= {agents[name]} if not found and name in agents else set()
+        return next((words.lower() for status, words in WORST_FIRST.items() if status in found), "")
+
+    return fate
 
 
 def failed(paper: Paper, view: OutcomeView) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from reconciler.model.agent import AgentName
@@ -27,8 +27,8 @@ _WAITING = (100, 20, 10)
 _UNMANAGED = (100,)
 _NO_SCOPES = "none: may do nothing"
 
-# What became of an agent's revocation or widening, for a plan that was carried out.
-Fates = Mapping[AgentName, str]
+# What became of these steps of an agent, for a plan that was carried out; else nothing.
+Fates = Callable[[AgentName, Sequence[OperationView]], str]
 
 
 def revocations(paper: Paper, view: PlanView, fates: Fates) -> str:
@@ -38,7 +38,7 @@ def revocations(paper: Paper, view: PlanView, fates: Fates) -> str:
         return ""
     if paper.rung < Rung.NAMES:
         lines = [
-            f"- {for_markdown_code(agent.name)}{_fate(fates, agent)}: {_target(operation)}: "
+            f"- {for_markdown_code(agent.name)}{_fate(fates, agent, [operation])}: {_target(operation)}: "
             f"{for_markdown(operation.reason, limit=MESSAGE_LIMIT)}"
             for agent, operation in found
         ]
@@ -55,25 +55,30 @@ def revocations(paper: Paper, view: PlanView, fates: Fates) -> str:
 
 
 def widenings(paper: Paper, view: PlanView, fates: Fates) -> str:
-    """Every agent that may do more than before, and what; as long as there is room also who may do less."""
+    """Every agent that may do more than before, and what; as long as there is room also who may do less.
+
+    Who gains and loses counts as both, and how many lose is always said. The revoked are told elsewhere.
+    """
     gaining = [agent for agent in view.agents if agent.gains()]
-    losing = [agent for agent in view.agents if agent.losses() and not agent.gains()]
+    losing = [agent for agent in view.agents if agent.losses() and not agent.is_revoked]
     parts = [f"{len(gaining)} gain"] * bool(gaining) + [f"{len(losing)} lose"] * bool(losing)
     if not parts:
         return ""
     title = f"**Who gains and who loses which scope: {', '.join(parts)}**"
     if paper.rung >= Rung.NAMES:
-        return (
-            f"**{counted(len(gaining), 'agent')} may do more than before**\n\n{_named(paper, gaining)}"
-            * bool(gaining)
+        counts = {"more": len(gaining), "less": len(losing)}
+        told = " and ".join(
+            f"{counted(count, 'agent')} may do {what}" for what, count in counts.items() if count
         )
+        return f"**{told} than before**" + f"\n\n{_named(paper, gaining)}" * bool(gaining)
+    only_losing = [agent for agent in losing if not agent.gains()]
     rows = [
         (
-            f"{for_markdown_code(agent.name)}{_fate(fates, agent, is_new=agent.is_new)}",
+            f"{for_markdown_code(agent.name)}{_fate(fates, agent, agent.moves(), is_new=agent.is_new)}",
             _codes(agent.gains()),
             _codes(agent.losses()),
         )
-        for agent in (gaining if paper.rung is Rung.COUNTS else [*gaining, *losing])
+        for agent in [*gaining, *(only_losing if paper.rung < Rung.COUNTS else [])]
     ]
     return f"{title}\n\n{table(('Agent', 'Gains', 'Loses'), rows)}" if rows else title
 
@@ -89,6 +94,11 @@ def _named(paper: Paper, agents: Sequence[AgentView]) -> str:
         for way in (by_set, by_scope)
     ]
     return min(ways, key=len)
+
+
+def let_through(paper: Paper, allowed: Sequence[str]) -> str:
+    """Which guards do not refuse what they would have refused, and whom: for a reviewer to agree to."""
+    return f"**Let through:** {paper.names(allowed)}" if allowed else ""
 
 
 def refusals(paper: Paper, views: Sequence[RefusalView]) -> str:
@@ -200,6 +210,6 @@ def _kind(operation: OperationView) -> str:
     return "a key" if operation.kind == "revoke_key" else "agent, all its keys"
 
 
-def _fate(fates: Fates, agent: AgentView, *, is_new: bool = False) -> str:
-    words = [word for word in ("new" if is_new else "", fates.get(agent.name, "")) if word]
+def _fate(fates: Fates, agent: AgentView, steps: Sequence[OperationView], *, is_new: bool = False) -> str:
+    words = [word for word in ("new" if is_new else "", fates(agent.name, steps)) if word]
     return f" ({', '.join(words)})" if words else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,9 @@ from reconciler.reports.subject import Command, Subject
 from reconciler.reports.view import PlanView, view_of
 
 _FINDINGS = (200, 50, 10, 5)
+# How many patterns of agents are named in the line of facts, and how much of each.
+_TARGETS = (20, 10, 10, 5, 5, 3, 3)
+_TARGET_LIMIT = 80
 # A command that goes on is as long as the names of the agents in it.
 _LONGEST_COMMAND = 2_000
 _SHORT_SHA = 7
@@ -49,11 +53,21 @@ class _Views:
 def markdown_report(subject: Subject) -> str:
     """The comment. Its first line is how a later run finds it, its second what it is about."""
     run, digest = subject.run, subject.plan.plan_digest if subject.plan else ""
-    marker = f"app={for_html_comment(subject.app)} owner={for_html_comment(subject.owner)}"
+    marker = f"app={for_html_comment(subject.app)} owner={for_html_comment(subject.owner)}{_only(subject)}"
     data = f"command={subject.command} head={for_html_comment(run.head_sha)} plan={for_html_comment(digest)}"
     hidden = f"<!-- alter-sync:comment {marker} -->\n<!-- alter-sync:data {data} -->\n"
     # The line break at the end counts, too.
     return hidden + _body(subject, room=subject.limits.comment_chars - len(hidden) - 1, measure=_utf16_units)
+
+
+def _only(subject: Subject) -> str:
+    """What the comment of a part has in its marker and that of the whole has not.
+
+    Different parts are different texts: the shard is one word, and behind ``agents`` every word is a pattern.
+    """
+    shard = [] if subject.shard.is_whole else [str(subject.shard)]
+    words = [*shard, *(["agents", *sorted(set(subject.targets))] if subject.targets else [])]
+    return f" only={for_html_comment(shlex.join(words))}" if words else ""
 
 
 def step_summary(subject: Subject) -> str:
@@ -78,11 +92,13 @@ def _body(subject: Subject, *, room: int, measure: Callable[[str], int]) -> str:
 
 def _written(paper: Paper, views: _Views) -> str:
     subject = views.subject
-    sections = [f"### {_headline(views)}", _facts(subject), *_failure(paper, subject)]
+    sections = [f"### {_headline(views)}", _facts(paper, subject), *_failure(paper, subject)]
+    if subject.plan:
+        sections.append(markdown_plan.let_through(paper, subject.plan.allowed))
     if views.outcome:
         sections += _outcome(paper, views.outcome, subject)
     if views.plan:
-        fates = markdown_outcome.fates_of(views.outcome) if views.outcome else {}
+        fates = markdown_outcome.fates_of(views.outcome) if views.outcome else lambda _name, _steps: ""
         sections.append(markdown_plan.revocations(paper, views.plan, fates))
         sections.append(markdown_plan.widenings(paper, views.plan, fates))
     if paper.rung < Rung.CUT:
@@ -125,10 +141,12 @@ def _counts(findings: Sequence[Diagnostic]) -> str:
     return ", ".join(counted(count, what) for what, count in counts.items() if count)
 
 
-def _facts(subject: Subject) -> str:
-    """Whose, which commit, which run, and how it ended, in one line."""
+def _facts(paper: Paper, subject: Subject) -> str:
+    """What it is limited to, whose, which commit, which run, and how it ended, in one line."""
     run, url = subject.run, for_link(subject.run.run_url)
     parts = [
+        "" if subject.shard.is_whole else f"**only part {subject.shard}**",
+        f"**only agents matching** {_targets(paper, subject.targets)}" if subject.targets else "",
         f"app {for_markdown_code(subject.app)}" if subject.app else "",
         f"owner {for_markdown_code(subject.owner)}" if subject.owner else "",
         f"commit {for_markdown_code(run.head_sha[:_SHORT_SHA])}" if run.head_sha else "",
@@ -136,6 +154,12 @@ def _facts(subject: Subject) -> str:
         f"exit code {int(subject.exit_code)}" if subject.exit_code is not ExitCode.OK else "",
     ]
     return " · ".join(part for part in parts if part)
+
+
+def _targets(paper: Paper, targets: Sequence[str]) -> str:
+    shown = [for_markdown_code(target, limit=_TARGET_LIMIT) for target in targets[: paper.few(_TARGETS)]]
+    left_out = len(targets) - len(shown)
+    return ", ".join([*shown, *([f"{left_out} more"] if left_out else [])])
 
 
 def _failure(paper: Paper, subject: Subject) -> list[str]:

@@ -34,12 +34,19 @@ def sarif_report(subject: Subject) -> str:
         "tool": {"driver": _driver(subject, rules)},
         "invocations": [_invocation(subject, others)],
         "originalUriBaseIds": {_ROOT: {"description": {"text": "The folder of the repository."}}},
-        "automationDetails": {"id": f"alter-sync/{subject.command}/{quote(_utf8(subject.app), safe='')}/"},
+        "automationDetails": {"id": _category(subject)},
         "columnKind": "unicodeCodePoints",
         "results": list(_results(subject, found, list(rules))),
+        **({"properties": {"only": for_terminal(", ".join(subject.only))}} if subject.only else {}),
     }
     # ASCII, so that a log or a terminal finds no control character in it.
     return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2)
+
+
+def _category(subject: Subject) -> str:
+    """What a later report takes the place of: that of a part closes nothing of the whole."""
+    part = f"only-{_digest(str(subject.shard), *sorted(set(subject.targets)))[:16]}/" * bool(subject.only)
+    return f"alter-sync/{subject.command}/{quote(_utf8(subject.app), safe='')}/{part}"
 
 
 def _driver(subject: Subject, rules: Mapping[str, Problem]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from reconciler.model.diagnostic import Diagnostic
 from reconciler.model.drift import Drift
 from reconciler.model.outcome import Outcome
 from reconciler.model.plan import Plan
+from reconciler.model.shard import EVERYTHING, Shard
 
 Command = Literal["validate", "plan", "apply", "drift"]
 
@@ -47,8 +48,10 @@ class Subject:
     """Everything that a run has to tell. Parts that it never came to are absent.
 
     ``findings`` are those of the configuration. ``failure`` is what ended the run. ``apply_command`` is how
-    this user would call apply. ``access`` is read only when a format of ``formats.WITH_ACCESS`` is asked for.
-    Texts are as the API and the configuration gave them: a format escapes them.
+    this user would call apply. ``asked_targets`` and ``asked_shard`` are what the run was to be limited to,
+    and count as long as there is no plan or drift that says it itself. ``access`` is read only when a format
+    of ``formats.WITH_ACCESS`` is asked for. Texts are as the API and the configuration gave them: a format
+    escapes them.
     """
 
     command: Command
@@ -66,3 +69,23 @@ class Subject:
     run: RunFacts = RunFacts()
     limits: Limits = Limits()
     access: Access | None = None
+    asked_targets: tuple[str, ...] = ()
+    asked_shard: Shard = EVERYTHING
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The patterns of the agents that the run was limited to."""
+        source = self.plan or self.drift
+        return source.targets if source else self.asked_targets
+
+    @property
+    def shard(self) -> Shard:
+        """The part that the run was limited to."""
+        source = self.plan or self.drift
+        return source.shard if source else self.asked_shard
+
+    @property
+    def only(self) -> tuple[str, ...]:
+        """What the run was limited to, in words; nothing when it was about the whole."""
+        part = () if self.shard.is_whole else (f"only part {self.shard}",)
+        return (*part, f"only agents matching {', '.join(self.targets)}") if self.targets else part

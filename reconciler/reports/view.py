@@ -95,6 +95,19 @@ class AgentView:
         """Whether the agent is created, also in place of another one."""
         return any(operation.kind == "create_agent" for operation in self.operations)
 
+    @property
+    def is_revoked(self) -> bool:
+        """Whether the agent itself goes, also when another one takes its place."""
+        return any(operation.kind == "revoke_agent" for operation in self.operations)
+
+    def moves(self) -> tuple[OperationView, ...]:
+        """The steps that let the agent do more or less than now, other than the end of it."""
+        return tuple(
+            operation
+            for operation in self.operations
+            if not _is_revocation(operation) and (_gains(operation) or any(map(losses_of, operation.changes)))
+        )
+
     def gains(self) -> tuple[str, ...]:
         """What the agent may do that it may not do now: ``provider:scope``, or a field and its new value."""
         return tuple(gain for operation in self.operations for gain in _gains(operation))

@@ -156,3 +156,12 @@ def test_a_list_that_is_cut_says_how_much_is_missing() -> None:
     assert len(row["access"][0]["kept"]) == len(row["access"][0]["gained"]) == TIGHT.items
     assert row["access"][0]["more"] == [9 - TIGHT.items, 11 - TIGHT.items, 0]
     assert row["steps"][0]["changes"][0]["more"] == [11 - TIGHT.items, 0]
+
+
+def test_who_gains_and_loses_is_found_by_both() -> None:
+    change = Change("scopes.google", ["b"], ["c"], "widening")
+    moved = replace(operation("set_scopes", "a", "x", change), risk="widening")
+    gone = replace(operation("revoke_agent", "z", "x", change), risk="destructive")
+    found = agents(subjects.subject("plan", plan=replace(EMPTY, operations=(moved, gone))))
+    assert set(found["a"]["tags"]) == {"update", "widening", "narrowing"}
+    assert set(found["z"]["tags"]) == {"revoke", "revocation"}

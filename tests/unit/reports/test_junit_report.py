@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 import pytest
 
+from reconciler.model.shard import Shard
 from reconciler.reports.junit_report import junit_report
 from reconciler.reports.subject import Subject
 from tests.unit.reports.golden import assert_golden
@@ -116,3 +118,12 @@ def test_what_ended_the_run_is_an_error() -> None:
     assert results(REFUSED_BY_API) == [("plan failed", "error")]
     [error] = suite_of(REFUSED_BY_API).iter("error")
     assert error.text == "the key lacks agents:read\nmake a key with agents:read"
+
+
+def test_a_part_is_no_suite_of_the_whole() -> None:
+    assert PLAN.plan is not None
+    part = suite_of(replace(PLAN, plan=replace(PLAN.plan, shard=Shard(1, 5), targets=("x", "<y>"))))
+    told = "only part 1/5, only agents matching x, <y>"
+    assert part.get("name") == f"alter-sync plan, {told}"
+    assert {one.get("name"): one.get("value") for one in part.iter("property")}["only"] == told
+    assert suite_of(PLAN).get("name") == "alter-sync plan"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from reconciler.errors import ExitCode, UsageError
 from reconciler.model.agent import AgentName
-from reconciler.model.outcome import Failure, OperationOutcome, Outcome
+from reconciler.model.outcome import Failure, OperationOutcome, Outcome, Status
 from reconciler.model.plan import Blocked, Change, Plan
+from reconciler.model.shard import Shard
 from reconciler.reports.markdown_page import Paper, Rung, fold_names
 from reconciler.reports.markdown_report import markdown_report, step_summary
 from reconciler.reports.subject import Limits, Subject
@@ -91,6 +93,94 @@ def test_the_first_line_finds_the_comment_again_and_the_second_says_what_it_is_a
     assert second == f"<!-- alter-sync:data command=plan head={RUN.head_sha} plan=sha256:p -->"
     other = markdown_report(replace(PLAN, owner="payments", app="a --> b")).split("\n")[0]
     assert other == "<!-- alter-sync:comment app=a%20-%2D%3E%20b owner=payments -->"
+
+
+def marker_of(given: Subject) -> str:
+    return markdown_report(given).split("\n")[0]
+
+
+@pytest.mark.parametrize("source", [PLAN, DRIFT], ids=["plan", "drift"])
+def test_a_part_says_so_under_the_headline_and_has_a_marker_of_its_own(source: Subject) -> None:
+    def part(**limits: Any) -> Subject:
+        if source.plan:
+            return replace(source, plan=replace(source.plan, **limits))
+        assert source.drift
+        return replace(source, drift=replace(source.drift, **limits))
+
+    by_shard = part(shard=Shard(1, 5))
+    by_name = part(targets=("x", "y-*"))
+    by_both = part(shard=Shard(1, 5), targets=("x", "y-*"))
+    start = "<!-- alter-sync:comment app=payments-prod owner=payments/agents"
+    assert marker_of(source) == f"{start} -->"
+    assert marker_of(by_shard) == f"{start} only=1/5 -->"
+    assert marker_of(by_name) == f"{start} only=agents%20x%20%27y-%2A%27 -->"
+    assert marker_of(part(targets=("y-*", "x"))) == marker_of(by_name)
+    others = (part(shard=Shard(2, 5)), by_both, part(targets=("x y-*",)), part(targets=("x",)))
+    assert len(set(map(marker_of, (source, by_shard, by_name, *others)))) == 7
+    for chars in (1_000_000, 6_000, 3_000):
+        assert (
+            limited(by_both, chars)
+            .split("\n")[4]
+            .startswith("**only part 1/5** · **only agents matching** `x`, `y-*` · app `payments-prod`")
+        )
+    assert "only" not in markdown_report(source).split("\n")[4]
+    many = limited(part(targets=tuple(f"agent-{n}" for n in range(1_000))), 3_000)
+    assert "`agent-2`" in many.split("\n")[4]
+    assert " more · app" in many.split("\n")[4]
+
+
+@pytest.mark.parametrize("rung", Rung)
+def test_what_guards_let_through_is_read_before_all_else_on_every_rung(rung: Rung) -> None:
+    plan = replace(RICH, allowed=("max-revocations", "sensitive-scopes=s-1"))
+    chars = {Rung.FULL: 1_000_000}.get(rung, 6_000 - 600 * rung)
+    for given in (replace(PLAN, plan=plan), replace(APPLIED, plan=plan)):
+        text = limited(given, chars)
+        at = text.index("**Let through:** `max-revocations, sensitive-scopes=s-1`")
+        assert at < text.index("[!CAUTION]")
+        assert "Let through" in step_summary(replace(given, limits=Limits(summary_bytes=chars)))
+    assert "Let through" not in markdown_report(PLAN)
+
+
+def test_who_gains_and_loses_counts_as_both_and_the_revoked_as_neither() -> None:
+    moved = Change("scopes.google", ["a"], ["b"], "widening")
+    lost = Change("scopes.google", ["a"], [], "narrowing")
+    operations = (
+        replace(operation("set_scopes", "both", "", moved), risk="widening"),
+        replace(operation("set_scopes", "less", "", lost), risk="narrowing"),
+        replace(operation("revoke_agent", "gone", "", lost), risk="destructive"),
+    )
+    given = subject("plan", plan=replace(EMPTY, operations=operations))
+    assert "**Who gains and who loses which scope: 1 gain, 2 lose**" in markdown_report(given)
+    for chars in range(700, 1_700, 50):
+        text = limited(given, chars)
+        assert (
+            "1 gain, 2 lose" in text or "**1 agent may do more and 2 agents may do less than before**" in text
+        )
+    assert "**1 agent may do more and 2 agents may do less than before**" in limited(given, 700)
+    fewer = subject("plan", plan=replace(EMPTY, operations=operations[1:2]))
+    assert "**1 agent may do less than before**" in limited(fewer, 300)
+
+
+def test_a_grant_has_its_own_fate_and_not_that_of_the_key_behind_it() -> None:
+    grant = Change("scopes.google", None, ["a"], "widening", "new")
+    create = replace(operation("create_agent", "fresh", "", grant), risk="widening")
+    planned = (
+        create,
+        operation("mint_key", "fresh", ""),
+        replace(operation("revoke_key", "turner", ""), risk="destructive"),
+        replace(operation("set_scopes", "turner", "", grant), risk="widening"),
+    )
+    failure = Failure(ExitCode.ERROR, "error", "no")
+    statuses: tuple[Status, ...] = ("done", "failed", "done", "not_tried")
+    rows = tuple(
+        OperationOutcome(one.id, one.kind, one.agent, status, failure=failure if status == "failed" else None)
+        for one, status in zip(planned, statuses, strict=True)
+    )
+    plan = replace(EMPTY, operations=planned)
+    text = markdown_report(subject("apply", ExitCode.PARTIAL, plan=plan, outcome=Outcome("run", "", rows)))
+    assert "| `fresh` (new, done) | `google:a` |" in text
+    assert "| `turner` (not tried) | `google:a` |" in text
+    assert "> - `turner` (done): " in text
 
 
 def test_a_reviewer_reads_counts_revocations_and_widenings_before_anything_else() -> None:

@@ -14,6 +14,7 @@ import pytest
 from reconciler.errors import ExitCode
 from reconciler.model.diagnostic import Diagnostic, Position
 from reconciler.model.drift import DRIFT_KINDS, NOTICES
+from reconciler.model.shard import Shard
 from reconciler.planning.guards import REFUSERS
 from reconciler.reports.problems import Problem
 from reconciler.reports.rules import rule_help, rule_id, rule_text
@@ -193,3 +194,12 @@ def test_a_guard_and_a_finding_of_one_name_are_two_rules() -> None:
 def test_a_run_that_was_refused_went_well_and_one_that_failed_did_not() -> None:
     for code, is_good in ((ExitCode.REFUSED, True), (ExitCode.CHANGES, True), (ExitCode.PARTIAL, False)):
         assert run_of(replace(NO_CHANGES, exit_code=code))["invocations"][0]["executionSuccessful"] is is_good
+
+
+def test_a_part_says_so_and_closes_nothing_of_the_whole() -> None:
+    assert DRIFT.drift is not None
+    whole = run_of(DRIFT)
+    parts = [run_of(replace(DRIFT, drift=replace(DRIFT.drift, shard=Shard(n, 5)))) for n in (1, 2)]
+    assert "properties" not in whole
+    assert [part["properties"] for part in parts] == [{"only": f"only part {n}/5"} for n in (1, 2)]
+    assert len({run["automationDetails"]["id"] for run in (whole, *parts)}) == 3
