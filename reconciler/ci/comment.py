@@ -5,34 +5,48 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from reconciler.ci.github import Repository
-from reconciler.ci.marks import comment_mark, first_line, is_trusted, with_mark
+from reconciler.ci.github import GitHubError, Repository
+from reconciler.ci.marks import comment_mark, is_trusted, with_mark
 from reconciler.errors import UsageError
+
+_GITHUB_ACTIONS = "github-actions[bot]"
+_SUPERSEDED = "Superseded: the comment of the app tells what is to be known.\n"
 
 
 def write_comment(repository: Repository, number: int, report: str) -> str:
-    """Puts the report there; says what was done."""
+    """Puts the report there; says what was done.
+
+    A configuration that cannot be read does not say whose it is, so its report has a mark without a name. It
+    speaks in the comment of the only app there is; and the next report with a name takes its comment over.
+    """
     mark = comment_mark(report)
     if not mark:
         raise UsageError(
             "the report does not begin with a mark", hint="it is what --report markdown=PATH writes"
         )
-    found = [
-        (first_line(body), entry)
-        for entry in repository.pages(f"issues/{number}/comments")
-        if comment_mark(body := entry.get("body") or "") and is_trusted(entry)
-    ]
-    ours = [entry for theirs, entry in found if theirs == mark]
-    if not ours and _is_nameless(mark) and len(found) == 1:
-        # A configuration that cannot be read does not say whose it is. With one app, it is that one's.
-        mark, ours = found[0][0], [found[0][1]]
-    body = with_mark(mark, report)
-    if not ours:
+    ours = _by_mark(repository, number)
+    named = [theirs for theirs in ours if not _is_nameless(theirs) and not _is_of_a_part(theirs)]
+    if _is_nameless(mark) and len(named) == 1:
+        mark = named[0]
+    nameless = next(
+        (entry for theirs, entry in ours.items() if _is_nameless(theirs) and not _is_of_a_part(mark)), None
+    )
+    body, place = with_mark(mark, report), ours.get(mark) or nameless
+    if place is None:
         made = repository.post(f"issues/{number}/comments", {"body": body})
         return f"commented: {made.get('html_url', f'pull request {number}')}"
-    repository.patch(f"issues/comments/{int(ours[0]['id'])}", {"body": body})
-    return f"comment brought up to date: {ours[0].get('html_url', f'pull request {number}')}"
+    repository.patch(f"issues/comments/{int(place['id'])}", {"body": body})
+    done = f"comment brought up to date: {place.get('html_url', f'pull request {number}')}"
+    if nameless is None or nameless is place or _SUPERSEDED.strip() in nameless["body"]:
+        return done
+    try:
+        superseded = with_mark(comment_mark(nameless["body"]), _SUPERSEDED)
+        repository.patch(f"issues/comments/{int(nameless['id'])}", {"body": superseded})
+    except GitHubError as error:
+        return f"{done}; the one without a name stays as it is: {error.message}"
+    return f"{done}; the one without a name is superseded"
 
 
 def pull_request_of(environ: Mapping[str, str]) -> int:
@@ -46,5 +60,25 @@ def pull_request_of(environ: Mapping[str, str]) -> int:
         ) from error
 
 
+def _by_mark(repository: Repository, number: int) -> Mapping[str, Mapping[str, Any]]:
+    """Of each mark the comment to change: that of GitHub Actions before those of others, then the newest."""
+    found = [
+        entry
+        for entry in repository.pages(f"issues/{number}/comments")
+        if comment_mark(entry.get("body") or "") and is_trusted(entry)
+    ]
+    return {comment_mark(entry["body"]): entry for entry in sorted(found, key=_preference)}
+
+
+def _preference(entry: Mapping[str, Any]) -> tuple[bool, int]:
+    user = entry.get("user") or {}
+    return user.get("type") == "Bot" and user.get("login") == _GITHUB_ACTIONS, int(entry["id"])
+
+
+def _is_of_a_part(mark: str) -> bool:
+    # Of a run with --target or --shard, which does not speak for the app.
+    return " only=" in mark
+
+
 def _is_nameless(mark: str) -> bool:
-    return "app= " in mark
+    return "app= owner= " in mark

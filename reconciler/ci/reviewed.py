@@ -1,16 +1,23 @@
 """Which saved plan was reviewed: that of the pull request whose merge is being applied.
 
 An artifact can be uploaded by any run, also by one for a fork. So it counts only when its run was for the
-very commit at the head of that pull request, in this repository: what was reviewed made it.
+very commit at the head of that pull request, in this repository. Of several, one whose run GitHub counts to
+that pull request is taken before others; but GitHub may count none to it once it is merged.
+
+Another run for the same commit can still have uploaded it. What is to be done is planned anew and compared,
+but which guards it lets through is believed: so only those pass that the workflow names itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.ci.github import Repository
+from reconciler.ci.github import GitHubError, Repository
+
+# Whoever uploads more is not asked about each.
+_MOST_RUNS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +50,28 @@ def reviewed_plan(repository: Repository, commit: str, *, prefix: str) -> Review
         return ReviewedPlan(
             number, reason=f"pull request #{number} has no plan for its last commit that is still kept"
         )
-    newest = max(found, key=lambda artifact: str(artifact["created_at"]))
-    return ReviewedPlan(number, int(newest["workflow_run"]["id"]), name)
+    return ReviewedPlan(number, _run_to_take(repository, found, number), name)
+
+
+def _run_to_take(repository: Repository, found: Sequence[Mapping[str, Any]], number: int) -> int:
+    """The newest run that belongs to the pull request, or else the newest."""
+    newest_first = sorted(found, key=lambda artifact: str(artifact["created_at"]), reverse=True)
+    runs = list(dict.fromkeys(int(artifact["workflow_run"]["id"]) for artifact in newest_first))
+    if len(runs) > 1:
+        for run in runs[:_MOST_RUNS]:
+            if _belongs_to(repository, run, number):
+                return run
+    return runs[0]
+
+
+def _belongs_to(repository: Repository, run: int, number: int) -> bool:
+    try:
+        pulls = repository.get(f"actions/runs/{run}").get("pull_requests") or []
+    except GitHubError as error:
+        if error.status == 404:  # deleted since
+            return False
+        raise
+    return any(pull.get("number") == number for pull in pulls)
 
 
 def _is_of(artifact: Mapping[str, Any], head: str) -> bool:

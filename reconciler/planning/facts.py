@@ -34,6 +34,10 @@ class Allowances:
         """Whether this guard is to let exactly this agent pass, said by its name."""
         return (guard, agent) in self.pairs
 
+    def beyond(self, limit: Allowances) -> Allowances:
+        """Those of these that the others do not let through."""
+        return Allowances(frozenset(pair for pair in self.pairs if not limit.permits(*pair)))
+
     def as_texts(self) -> tuple[str, ...]:
         """The flags' values, sorted."""
         return tuple(sorted(guard if agent is None else f"{guard}={agent}" for guard, agent in self.pairs))

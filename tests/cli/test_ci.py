@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from reconciler.errors import ExitCode
-from tests.support.commands import Result, run
+from tests.support.commands import Result, declare, run
 from tests.support.github_repository import REPOSITORY, Artifact, GitHubRepository
 from tests.support.wire_server import Reply, WireServer
 
@@ -123,6 +123,75 @@ def test_a_run_that_cannot_tell_its_app_does_not_guess_between_two(github: GitHu
     comment(f"{OTHER}\ntwo\n")
     comment(f"{NAMELESS}\nthe configuration has 1 error\n")
     assert len(github.bodies(PR)) == 3
+
+
+def test_the_next_plan_takes_over_the_comment_of_a_run_that_could_not_tell_its_app(
+    github: GitHubRepository,
+) -> None:
+    github.said(PR, f"{NAMELESS}\nby a stranger\n", by=STRANGER)
+    comment(f"{NAMELESS}\nthe configuration has 1 error\n")
+    comment(f"{MARK}\nmended\n")
+    assert github.bodies(PR)[1:] == [f"{MARK}\nmended\n"]
+    assert github.bodies(PR)[0].endswith("by a stranger\n")
+
+
+def test_a_part_does_not_speak_for_its_app(github: GitHubRepository) -> None:
+    part = MARK.replace(" -->", " only=1/5 -->")
+    comment(f"{MARK}\nthe whole\n")
+    comment(f"{part}\na part\n")
+    comment(f"{NAMELESS}\nthe configuration has 1 error\n")
+    assert github.bodies(PR) == [f"{MARK}\nthe configuration has 1 error\n", f"{part}\na part\n"]
+
+
+def test_a_part_does_not_take_over_what_was_said_without_a_name(github: GitHubRepository) -> None:
+    part = MARK.replace(" -->", " only=1/5 -->")
+    comment(f"{NAMELESS}\nthe configuration has 1 error\n")
+    comment(f"{part}\na part\n")
+    comment(f"{NAMELESS}\nit still has\n")
+    assert github.bodies(PR) == [f"{NAMELESS}\nit still has\n", f"{part}\na part\n"]
+
+
+def test_a_comment_without_a_name_is_superseded_once_and_can_speak_again(github: GitHubRepository) -> None:
+    comment(f"{MARK}\none\n")
+    comment(f"{OTHER}\ntwo\n")
+    comment(f"{NAMELESS}\nthe configuration has 1 error\n")
+    assert "is superseded" in comment(f"{MARK}\nmended\n").stderr
+    superseded = f"{NAMELESS}\nSuperseded: the comment of the app tells what is to be known.\n"
+    assert github.bodies(PR) == [f"{MARK}\nmended\n", f"{OTHER}\ntwo\n", superseded]
+    before = len(writes(github))
+    comment(f"{OTHER}\ntwo\n")
+    assert len(writes(github)) == before + 1
+    comment(f"{NAMELESS}\nbroken again\n")
+    assert github.bodies(PR)[2] == f"{NAMELESS}\nbroken again\n"
+
+
+def test_a_comment_that_cannot_be_superseded_does_not_hide_that_the_plan_was_told(
+    github: GitHubRepository,
+) -> None:
+    github.said(PR, f"{MARK}\nold\n")
+    nameless = github.said(PR, f"{NAMELESS}\nthe configuration has 1 error\n")
+    github.forbidden.append(re.compile(f"PATCH .*/{nameless}"))
+    result = comment(f"{MARK}\nnew\n")
+    assert "stays as it is: PATCH" in result.stderr
+    assert github.bodies(PR)[0] == f"{MARK}\nnew\n"
+
+
+def test_of_several_comments_the_newest_by_github_actions_is_ours(github: GitHubRepository) -> None:
+    other_bot = {"login": "some-app[bot]", "type": "Bot"}
+    posing = {"login": "github-actions[bot]", "type": "User"}
+    github.said(PR, f"{MARK}\nforeign, older\n", by=other_bot)
+    github.said(PR, f"{MARK}\nours, older\n")
+    github.said(PR, f"{MARK}\nours\n")
+    github.said(PR, f"{MARK}\nforeign, newest\n", by=other_bot)
+    github.said(PR, f"{MARK}\nof a member\n", by=posing, member="MEMBER")
+    comment(f"{MARK}\nnew\n")
+    assert [body.partition("\n")[2].strip() for body in github.bodies(PR)] == [
+        "foreign, older",
+        "ours, older",
+        "new",
+        "foreign, newest",
+        "of a member",
+    ]
 
 
 def test_a_403_is_a_warning_and_no_failure(github: GitHubRepository) -> None:
@@ -373,6 +442,92 @@ def test_the_reviewed_plan_is_the_newest_of_the_merged_head(github: GitHubReposi
         "pull_request": str(PR),
     }
     assert f"pull request #{PR}" in said
+
+
+def test_a_run_of_the_pull_request_comes_before_a_newer_one_of_something_else(
+    github: GitHubRepository,
+) -> None:
+    merge(github)
+    keep(github, 31, pulls=(PR,))
+    keep(github, 32, pulls=(PR + 1,))
+    keep(github, 33)
+    assert reviewed(github)[0]["run_id"] == "31"
+    github.artifacts.pop(0)
+    assert reviewed(github)[0]["run_id"] == "33", "the newest, when none is known to belong to it"
+    github.forbidden.append(re.compile("actions/runs"))
+    assert run("ci", "reviewed-plan", "--name", "alter-sync-plan-default").code == ExitCode.ERROR
+
+
+def test_a_deleted_run_belongs_to_nothing(github: GitHubRepository) -> None:
+    merge(github)
+    keep(github, 31, pulls=(PR,))
+    keep(github, 32)
+    name = f"alter-sync-plan-default-{HEAD}"
+    kept = [
+        {
+            "name": name,
+            "created_at": f"2026-01-0{run_id % 10}T00:00:00Z",
+            "workflow_run": {"id": run_id, "repository_id": 1, "head_repository_id": 1, "head_sha": HEAD},
+        }
+        for run_id in (31, 39)
+    ]
+    github.faults += [Reply(200, [github.pulls[0]]), Reply(200, {"artifacts": kept})]
+    assert reviewed(github)[0]["run_id"] == "31"
+
+
+GUARDED = {"nightly-sync": {"scopes": {"google": ["drive"]}}}
+
+
+@pytest.mark.parametrize(
+    ("saved", "given", "is_reviewed"),
+    [
+        ("", "", "true"),
+        ("", "sensitive-scopes", "true"),
+        ("sensitive-scopes=nightly-sync", "sensitive-scopes=nightly-sync max-changes", "true"),
+        ("sensitive-scopes=nightly-sync", "sensitive-scopes", "true"),
+        ("sensitive-scopes", "sensitive-scopes=nightly-sync", ""),
+        ("sensitive-scopes=nightly-sync", "", ""),
+        ("sensitive-scopes max-changes", "sensitive-scopes", ""),
+    ],
+)
+@pytest.mark.usefixtures("alter", "github")
+def test_a_plan_that_lets_through_what_the_workflow_does_not_was_not_reviewed(
+    saved: str, given: str, is_reviewed: str
+) -> None:
+    declare(GUARDED, guards={"sensitive_scopes": ["google:drive"]})
+    run("plan", *[f"--allow={one}" for one in saved.split()], "--save", "plan.json")
+    assert json.loads(Path("plan.json").read_text())["allowed"] == sorted(saved.split())
+    result = run("ci", "reviewed-plan", "--plan", "plan.json", *[f"--allow={one}" for one in given.split()])
+    assert result.code == ExitCode.OK, result.stderr
+    assert Path("output").read_text() == f"is_reviewed={is_reviewed}\n"
+    if not is_reviewed:
+        is_not = "max-changes through" if "max-changes" in saved else f"{saved} through"
+        assert f"does not count as reviewed: it lets {is_not}" in warned(result)
+
+
+@pytest.mark.usefixtures("github")
+def test_what_is_no_plan_was_not_reviewed() -> None:
+    for text in ("", "{}", None):
+        if text is None:
+            Path("plan.json").unlink()
+        else:
+            Path("plan.json").write_text(text)
+        assert "does not count as reviewed" in warned(run("ci", "reviewed-plan", "--plan", "plan.json"))
+    assert Path("output").read_text() == "is_reviewed=\n" * 3
+
+
+@pytest.mark.usefixtures("github")
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("--name", "x", "--plan", "plan.json"),
+        ("--name", "x", "--allow", "max-changes"),
+        ("--plan", "plan.json", "--allow", "no-such-guard"),
+    ],
+)
+def test_the_reviewed_plan_is_found_or_checked(words: tuple[str, ...]) -> None:
+    assert run("ci", "reviewed-plan", *words).code == ExitCode.USAGE
 
 
 def test_a_plan_of_a_fork_another_commit_or_an_expired_one_was_not_reviewed(github: GitHubRepository) -> None:

@@ -345,6 +345,31 @@ def test_what_a_guard_refuses_can_be_let_through_by_hand(world: World) -> None:
     assert world.names() == {"nightly-sync"}
 
 
+@pytest.mark.parametrize("applied", ["", "sensitive-scopes=nightly-sync"])
+def test_a_plan_lets_through_only_what_the_workflow_that_applies_it_does(world: World, applied: str) -> None:
+    asked = {"nightly-sync": {"scopes": {"google": ["drive"]}}}
+    sha, files = world.commit(asked, guards={"sensitive_scopes": ["google:drive"]})
+    head = {"sha": sha, "repo": {"full_name": REPOSITORY}}
+    payload = {"pull_request": {"number": 1, "head": head, "user": {"login": "jane"}}}
+    pull = world.github.opened(1, head=sha)
+    allow = {"allow": "sensitive-scopes=nightly-sync"}
+    check = world.play("plan.yml", Event("pull_request", files, sha, payload, allow, is_called=True))["plan"]
+    assert check.conclusion == "success", check.log
+    pull.update(merged_at="2026-01-01T00:00:00Z", merge_commit_sha="b" * 40)
+    jobs = world.play("apply.yml", Event("push", files, "b" * 40, inputs={"allow": applied}, is_called=True))
+    assert jobs["plan"].conclusion == "success", jobs["plan"].log
+    if applied:
+        assert jobs["plan"].steps["Plan anew"].outcome == "skipped"
+        assert "reviewed in #1" in jobs["plan"].summary
+        assert world.names() == {"nightly-sync"}
+    else:
+        assert "does not count as reviewed" in jobs["plan"].annotations("warning")[0]
+        assert jobs["plan"].steps["Plan anew"].outcome == "success"
+        assert "reviewed in #1" not in jobs["plan"].summary
+        assert jobs["apply"].steps["apply"].outputs["exit_code"] == "12"
+        assert world.names() == set()
+
+
 WITH_ACTION = f"""
 on: [push]
 concurrency: {{group: one}}

@@ -33,6 +33,8 @@ class Artifact:
     id: int = 0
     head_repository_id: int = 1
     expired: bool = False
+    # The pull requests that GitHub counts the run to.
+    pulls: tuple[int, ...] = ()
 
 
 class GitHubRepository(WireServer):
@@ -129,6 +131,7 @@ class GitHubRepository(WireServer):
             ("POST", r"issues/(\d+)/labels", ("issues: write",), self._label),
             ("GET", r"commits/(\w+)/pulls", ("pull-requests: read",), self._pulls_of),
             ("GET", r"actions/artifacts", ("actions: read",), self._list_artifacts),
+            ("GET", r"actions/runs/(\d+)", ("actions: read",), self._run),
         ]
 
     def _list_comments(self, request: Received, number: str) -> Reply:
@@ -197,6 +200,13 @@ class GitHubRepository(WireServer):
             if name in (None, artifact.name)
         ]
         return Reply(200, {"total_count": len(found), "artifacts": _page(request, found)})
+
+    def _run(self, _request: Received, run_id: str) -> Reply:
+        found = [artifact for artifact in self.artifacts if artifact.run_id == int(run_id)]
+        if not found:
+            return _error(404, "Not Found")
+        pulls = [{"number": number} for number in found[0].pulls]
+        return Reply(200, {"id": int(run_id), "head_sha": found[0].head_sha, "pull_requests": pulls})
 
 
 def _permits(permissions: Mapping[str, str], needed: str) -> bool:

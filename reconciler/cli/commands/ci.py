@@ -13,7 +13,7 @@ import typer
 from reconciler.cli import options as opt
 from reconciler.cli.call import taking
 from reconciler.cli.console import Console
-from reconciler.errors import CredentialMissing, ExitCode, FileMissing, UsageError
+from reconciler.errors import AlterSyncError, CredentialMissing, ExitCode, FileMissing, UsageError
 
 EXAMPLES = """\
   alter-sync ci comment plan.md               a plan as the one comment in its pull request
@@ -40,8 +40,9 @@ Example:
   alter-sync ci issue drift.json --body drift.md
 """
 REVIEWED_EPILOG = """\b
-Example:
+Examples:
   alter-sync ci reviewed-plan --name alter-sync-plan   the artifact alter-sync-plan-<SHA of the head>
+  alter-sync ci reviewed-plan --plan plan.json --allow sensitive-scopes=bot   once it is downloaded
 """
 PING_EPILOG = """\b
 Example:
@@ -58,7 +59,15 @@ Body = Annotated[
     typer.Option("--body", help="What --report markdown=PATH wrote.", metavar="DRIFT.MD", show_default=False),
 ]
 Label = Annotated[str, typer.Option("--label", help="The label of the issue, by which it is found.")]
-Name = Annotated[str, typer.Option("--name", help="The artifact's name, without the SHA at its end.")]
+Name = Annotated[
+    str, typer.Option("--name", help="The artifact's name, without the SHA at its end.", show_default=False)
+]
+Downloaded = Annotated[
+    Path | None,
+    typer.Option(
+        "--plan", help="The plan in that artifact: only checks what it lets through.", metavar="PLAN.JSON"
+    ),
+]
 _MOST_REPORT_BYTES = 4 * 1024 * 1024
 
 
@@ -151,12 +160,44 @@ def issue(step: Step, *, document: Document, body: Body, label: Label = "alter-s
 
 
 @with_step
-def reviewed_plan(step: Step, *, name: Name) -> ExitCode:
+def reviewed_plan(step: Step, *, name: Name = "", plan: Downloaded = None, allow: opt.Allow = []) -> ExitCode:
     """Find the plan of the merged pull request; needs `pull-requests: read` and `actions: read`.
 
     Writes the outputs run_id, artifact and pull_request for the steps that follow. They are empty when there
     is none: after a push without a pull request, or when the artifact is no longer kept.
+
+    With --plan it checks the downloaded plan, and writes is_reviewed=true when that lets no more through than
+    --allow does: a plan says itself which guards it lets through, and any run for its commit can upload one.
     """
+    if bool(name) == bool(plan) or (allow and not plan):
+        raise UsageError(
+            "give --name to find the plan, or --plan, with --allow, to check what it lets through"
+        )
+    return _check_allowed(step, plan, allow) if plan else _find_reviewed(step, name)
+
+
+def _check_allowed(step: Step, path: Path, allow: list[str]) -> ExitCode:
+    from reconciler.cli.saved_plan import read_saved
+    from reconciler.cli.selection import parse_allowances
+    from reconciler.planning.freshness import allowances_of
+
+    given = parse_allowances(allow)
+    try:
+        saved = read_saved(path)
+    except AlterSyncError as error:
+        reason = error.message
+    else:
+        more = allowances_of(saved).beyond(given).as_texts()
+        reason = f"it lets {', '.join(more)} through, and the workflow does not" if more else ""
+    step.output(is_reviewed="" if reason else "true")
+    if reason:
+        step.tell(f"the plan does not count as reviewed: {reason}", level="warning")
+    else:
+        step.tell("the plan lets nothing through that the workflow does not")
+    return ExitCode.OK
+
+
+def _find_reviewed(step: Step, name: str) -> ExitCode:
     from reconciler.ci.github import Repository
     from reconciler.ci.reviewed import reviewed_plan as find
 
