@@ -6,16 +6,18 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.boundary import ConfigInvalid
+from reconciler.cli.console import OutputFailed
 from reconciler.cli.github_actions import tell_github
-from reconciler.cli.wiring import Configuration, Session, tool_version
-from reconciler.errors import AlterSyncError, ExitCode, UsageError
+from reconciler.cli.wiring import Configuration, tool_version
+from reconciler.errors import AlterSyncError, ExitCode, Interrupted, UsageError
 from reconciler.model.nearest import did_you_mean
+from reconciler.model.shard import EVERYTHING, Shard
 
 if TYPE_CHECKING:
     from reconciler.model.plan import Plan
@@ -29,6 +31,8 @@ class Reporter:
     files: Sequence[tuple[str, Path]]
     subject: Subject
     is_written: bool = False
+    # What could not be written, and why; the other files are written all the same.
+    unwritten: list[str] = field(default_factory=list)
 
     @property
     def shows_access(self) -> bool:
@@ -46,10 +50,6 @@ class Reporter:
         desired = configuration.desired
         self.tell(owner=desired.owner, app=desired.app.name, findings=configuration.findings)
 
-    def tell_session(self, session: Session) -> None:
-        """The same, once there is a session."""
-        self.tell_configuration(Configuration(session.desired, session.findings))
-
     def tell_plan(self, plan: Plan, *, saved_to: Path | None) -> None:
         """The plan, with its own findings, and the file that it is in."""
         run = replace(self.subject.run, plan_path="" if saved_to is None else str(saved_to))
@@ -62,25 +62,50 @@ class Reporter:
         self.tell(exit_code=exit_code)
         self.is_written = True
         for name, path in self.files:
-            if name == "github":
-                tell_github(self.subject, path, os.environ)
-                continue
-            text = writer_of(name)(self.subject)
             try:
+                if name == "github":
+                    tell_github(self.subject, path, os.environ)
+                    continue
+                text = writer_of(name)(self.subject)
                 path.write_text(text if text.endswith("\n") else f"{text}\n", encoding="utf-8")
             except OSError as error:
-                raise UsageError(f"the report {path} cannot be written: {error.strerror}") from error
+                self.unwritten.append(f"the report {path} cannot be written: {error.strerror}")
+            except UsageError as error:
+                self.unwritten.append(error.message)
+
+
+class ReportUnwritten(OutputFailed):
+    """A report that could not be written. The run ends as it would have, unless it would have ended well."""
+
+    code = "report_unwritten"
+
+    def __init__(self, messages: Sequence[str], *, exit_code: ExitCode) -> None:
+        super().__init__("; ".join(messages), hint="everything else of this run is as it says")
+        self.exit_code = ExitCode.USAGE if exit_code is ExitCode.OK else exit_code
 
 
 @contextmanager
 def reporting(
-    requests: Sequence[str], *, command: Command, max_chars: int | None = None
+    requests: Sequence[str],
+    *,
+    command: Command,
+    max_chars: int | None = None,
+    targets: Sequence[str] = (),
+    shard: Shard = EVERYTHING,
 ) -> Iterator[Reporter]:
     """A reporter for one command. What ends the command is in the reports, too."""
     from reconciler.reports.subject import Limits, Subject
 
     limits = Limits() if max_chars is None else Limits(comment_chars=max_chars)
-    subject = Subject(command, datetime.now(UTC), tool_version(), run=run_facts(os.environ), limits=limits)
+    subject = Subject(
+        command,
+        datetime.now(UTC),
+        tool_version(),
+        run=run_facts(os.environ),
+        limits=limits,
+        asked_targets=tuple(targets),
+        asked_shard=shard,
+    )
     reporter = Reporter(parse_reports(requests), subject)
     try:
         yield reporter
@@ -88,9 +113,15 @@ def reporting(
         findings = error.diagnostics if isinstance(error, ConfigInvalid) else reporter.subject.findings
         reporter.tell(failure=error, findings=findings)
         if not reporter.is_written:
-            with suppress(UsageError):  # what ended the run is what has to be told
-                reporter.write(error.exit_code)
+            reporter.write(error.exit_code)
         raise
+    except KeyboardInterrupt:
+        if not reporter.is_written:
+            reporter.tell(failure=Interrupted("interrupted"))
+            reporter.write(ExitCode.INTERRUPTED)
+        raise
+    if reporter.unwritten:
+        raise ReportUnwritten(reporter.unwritten, exit_code=reporter.subject.exit_code)
 
 
 def parse_reports(requests: Sequence[str]) -> tuple[tuple[str, Path], ...]:
@@ -106,13 +137,16 @@ def parse_reports(requests: Sequence[str]) -> tuple[tuple[str, Path], ...]:
         if not place:
             raise UsageError(f"--report {request}: where to?", hint=f"--report {name}=PATH")
         path = Path(place)
-        if path in (other for _, other in found):
+        if os.path.realpath(path) in {os.path.realpath(other) for _, other in found}:
             raise UsageError(f"--report {request}: another report goes to {path} already")
         if not path.parent.is_dir() or path.is_dir():
             what = "is a folder" if path.is_dir() else "is in a folder that is not there"
             raise UsageError(
                 f"--report {request}: {path} {what}", hint="name a file in a folder that is there"
             )
+        if path.suffix in {".yaml", ".yml"}:
+            what = "looks like a configuration, and a report would replace it"
+            raise UsageError(f"--report {request}: {path} {what}", hint="give it another ending")
         found.append((name, path))
     return tuple(found)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What became of a saved plan: why it is stale, or else what guards refuse of it now.
+    """What became of a saved plan: why it is stale, or else what guards refuse of it, as apply would.
 
     ``plan`` is what apply would carry out; ``None`` when it would carry out nothing.
     """
@@ -69,7 +69,7 @@ def check_saved(console: Console, session: Session, path: Path, *, policies: Pol
 
     Nothing at all is read from the API when the inputs alone make the plan stale.
     """
-    from reconciler.planning.freshness import Staleness, refreshed, refused_now, stale_agents, stale_inputs
+    from reconciler.planning.freshness import Staleness, refreshed, stale_agents, stale_inputs
 
     try:
         saved = read_saved(path)
@@ -89,7 +89,8 @@ def check_saved(console: Console, session: Session, path: Path, *, policies: Pol
     stale = stale_agents(saved, current)
     if stale:
         return Check(path, saved, None, stale)
-    return Check(path, saved, refreshed(saved, current), refused=refused_now(saved, current))
+    kept = refreshed(saved, current)
+    return Check(path, saved, kept, refused=kept.blocked)
 
 
 def run_check(
@@ -106,8 +107,7 @@ def run_check(
     with reporting(reports, command="plan", max_chars=max_chars) as reporter:
         reporter.tell(apply_command=command)
         rules = load_policies(policies)
-        with open_session(console, source) as session:
-            reporter.tell_session(session)
+        with open_session(console, source, on_configuration=reporter.tell_configuration) as session:
             check = check_saved(console, session, path, policies=rules)
         if check.plan is not None:
             reporter.tell_plan(check.plan, saved_to=path)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from reconciler.cli.console import Console
 from reconciler.cli.options import DEFAULT_CONFIG, DEFAULT_SANDBOX
@@ -62,6 +63,8 @@ class Endpoint:
     """Where Alter is, and the credentials for its planes; one of the two is always there."""
 
     base_url: str
+    # What plans and people call it: the sandbox has another port in every run.
+    name: str
     clock: Clock
     api_key: Secret | None
     dashboard: DashboardAccess | None
@@ -76,7 +79,8 @@ def open_endpoint(console: Console, source: Source, app: AppRef) -> Iterator[End
         base_url = os.environ.get(_BASE_URL_ENV) or app.base_url or DEFAULT_BASE_URL
         dashboard = _dashboard(source, app)
         api_key = _api_key(source, app, is_needed=dashboard is None)
-        yield Endpoint(base_url.rstrip("/"), SystemClock(), api_key, dashboard)
+        base_url = base_url.rstrip("/")
+        yield Endpoint(base_url, base_url, SystemClock(), api_key, dashboard)
         return
     from reconciler.alter.program import DashboardAccess
     from reconciler.cli.embedded import running_sandbox
@@ -84,7 +88,8 @@ def open_endpoint(console: Console, source: Source, app: AppRef) -> Iterator[End
     with running_sandbox(source.sandbox) as sandbox:
         console.say(f"sandbox: {source.sandbox}")
         dashboard = DashboardAccess(str(sandbox.alter_cli), sandbox.pat, source.app_id or sandbox.app_id)
-        yield Endpoint(sandbox.address, sandbox.clock, sandbox.app_key, dashboard)
+        name = f"sandbox:{quote(str(source.sandbox))}"
+        yield Endpoint(sandbox.address, name, sandbox.clock, sandbox.app_key, dashboard)
 
 
 def _api_key(source: Source, app: AppRef, *, is_needed: bool) -> Secret | None:

@@ -79,9 +79,14 @@ def open_session(
     *,
     parallelism: int = DEFAULT_PARALLELISM,
     is_stopping: Callable[[], bool] = lambda: False,
+    on_configuration: Callable[[Configuration], None] = lambda _configuration: None,
 ) -> Iterator[Session]:
-    """Connects to the API of the configuration's app, or to the sandbox."""
+    """Connects to the API of the configuration's app, or to the sandbox.
+
+    ``on_configuration`` is told the configuration before anything can go wrong with the connection.
+    """
     configuration = load_configuration(source)
+    on_configuration(configuration)
     with connected(
         console, source, configuration, parallelism=parallelism, is_stopping=is_stopping
     ) as session:
@@ -115,7 +120,7 @@ def connected(
             return Session(
                 desired,
                 configuration.findings,
-                endpoint.base_url,
+                endpoint.name,
                 plane,
                 api,
                 feed,

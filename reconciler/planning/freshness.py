@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, get_args
 
 from reconciler.errors import StalePlan
@@ -23,6 +23,8 @@ from reconciler.planning.plan_document import operation_document
 
 PLAN_AGAIN = "make a new plan with `alter-sync plan --save`, review it, and apply that"
 _FIRST_AGENTS = 5
+# Two machines may disagree a little. More than that is no time at which a plan can have been made.
+_CLOCK_SKEW = timedelta(hours=1)
 
 StaleKind = Literal["edited", "expired", "app", "server", "plane", "configuration", "agent"]
 STALE_KINDS: tuple[StaleKind, ...] = get_args(StaleKind)
@@ -43,6 +45,8 @@ def stale_inputs(
     """What is wrong before anything is read from the API: another configuration, app or time."""
     # The digest leaves the times out, so the end is counted from the beginning and not believed.
     expires_at = min(saved.expires_at, saved.created_at + PLAN_LIFETIME)
+    if saved.created_at > now + _CLOCK_SKEW:
+        yield Staleness("edited", f"the saved plan says that it is made at {format_time(saved.created_at)}")
     if now >= expires_at:
         yield Staleness("expired", f"the saved plan expired at {format_time(expires_at)}")
     if (saved.owner, saved.app) != (desired.owner, desired.app.name):

@@ -6,6 +6,7 @@ import pty
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -53,7 +54,7 @@ def test_ctrl_c_at_the_question_is_a_no(alter: SandboxServer) -> None:
     master, slave = pty.openpty()
     try:
         with subprocess.Popen(
-            [SCRIPT, "apply"],
+            [SCRIPT, "apply", "--report", "json=report.json"],
             env=environment(),
             stdin=slave,
             stdout=subprocess.PIPE,
@@ -69,6 +70,7 @@ def test_ctrl_c_at_the_question_is_a_no(alter: SandboxServer) -> None:
         assert child.returncode == ExitCode.INTERRUPTED
         assert b"interrupted" in stderr
         assert b"Traceback" not in stderr
+        assert json.loads(Path("report.json").read_text())["code"] == "interrupted"
     finally:
         os.close(master)
         os.close(slave)

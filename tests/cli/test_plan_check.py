@@ -179,10 +179,12 @@ def test_what_a_guard_refuses_now_is_named_and_the_rest_would_be_applied(alter: 
     assert run("apply", "plan.json", "--yes").code == ExitCode.REFUSED
 
 
-def test_what_was_refused_when_it_was_saved_is_no_part_of_it(alter: SandboxServer) -> None:
+def test_what_was_refused_when_it_was_saved_ends_it_as_it_ends_apply(alter: SandboxServer) -> None:
     declare(readers("alpha", "beta"), freeze=[{"from": "2026-01-01", "to": "2090-01-01"}])
     saved("--allow", "freeze=alpha")
-    assert check().code == ExitCode.OK
+    assert check().code == ExitCode.REFUSED
+    assert run("apply", "plan.json", "--yes").code == ExitCode.REFUSED
+    assert len(mutations(alter)) == 1
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,7 @@ def test_a_report_is_written_when_the_run_fails(alter: SandboxServer, command: t
         ("json=", "where to?"),
         ("json=nowhere/report.json", "is in a folder that is not there"),
         ("json=.", "is a folder"),
+        ("json=agents.yaml", "looks like a configuration"),
     ],
 )
 def test_a_report_that_cannot_be_is_refused_before_anything_is_done(
@@ -71,10 +72,40 @@ def test_a_report_that_cannot_be_is_refused_before_anything_is_done(
     assert mutations(alter) == []
 
 
+def test_the_comment_of_a_part_that_fails_is_not_that_of_the_whole(alter: SandboxServer) -> None:
+    declare(readers("alpha"))
+    alter.faults.add("status", method="GET", path="/agents$", status=403, times=None)
+    marks = []
+    for flags in ((), ("--target", "alpha"), ("--shard", "1/2")):
+        run("plan", *flags, "--report", "markdown=report.md")
+        marks.append(Path("report.md").read_text().partition("\n")[0])
+    assert "only=" not in marks[0]
+    assert (" only=agents%20alpha" in marks[1], " only=1/2" in marks[2]) == (True, True)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize(("frozen", "code"), [(False, ExitCode.USAGE), (True, ExitCode.REFUSED)])
+def test_a_report_that_cannot_be_written_takes_nothing_else_with_it(
+    alter: SandboxServer, frozen: bool, code: ExitCode
+) -> None:
+    freeze = [{"from": "2026-01-01", "to": "2090-01-01"}] if frozen else []
+    declare(readers("alpha"), freeze=freeze)
+    reports = ("--report", "json=/dev/full", "--report", "json=report.json")
+    result = run("apply", "--yes", "--output", "json", *reports)
+    assert result.code == code
+    assert json.loads(result.stdout)["format"] == "alter-sync.outcome/1"
+    assert report()["format"] == "alter-sync.outcome/1"
+    assert "the report /dev/full cannot be written" in result.stderr
+    assert len(mutations(alter)) == (0 if frozen else 1)
+
+
 def test_two_reports_do_not_go_to_one_file(alter: SandboxServer) -> None:
     declare(readers("alpha"))
     result = run("plan", "--report", "json=a.json", "--report", "json=a.json")
     assert (result.code, "another report goes to a.json" in result.stderr) == (ExitCode.USAGE, True)
+    Path("same.json").symlink_to("a.json")
+    assert run("plan", "--report", "json=a.json", "--report", "json=same.json").code == ExitCode.USAGE
+    assert run("plan", "--save", "a.json", "--report", "json=a.json").code == ExitCode.USAGE
     assert run("plan", "--report", "json=a.json", "--report", "json=b.json").code == ExitCode.OK
     assert Path("a.json").read_text() == Path("b.json").read_text()
 

@@ -155,6 +155,14 @@ def test_a_port_that_is_taken_is_refused_with_a_way_out() -> None:
     assert "hint: use --port 0" in result.stderr
 
 
+def test_a_saved_plan_is_for_the_sandbox_and_not_for_the_port_of_one_run() -> None:
+    declare(readers("alpha"))
+    assert run("plan", "--sandbox", "--save", "plan.json").code == ExitCode.OK
+    assert run("apply", "plan.json", "--sandbox", "--yes").code == ExitCode.OK
+    assert run("plan", "--sandbox", "--save", "plan.json").code == ExitCode.OK
+    assert run("apply", "plan.json", "--sandbox=other.db", "--yes").code == ExitCode.STALE
+
+
 def test_it_can_be_emptied() -> None:
     declare(readers("alpha"))
     run("apply", "--sandbox", "--yes")

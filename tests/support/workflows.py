@@ -326,7 +326,10 @@ class _Job:
         shutil.copy(source, folder)
         pull = self.played.event.payload.get("pull_request")
         head = pull["head"]["sha"] if pull else self.played.event.sha
-        github.artifacts.append(Artifact(given["name"], self.played.run_id, head, folder, number))
+        pulls = (pull["number"],) if pull else ()
+        github.artifacts.append(
+            Artifact(given["name"], self.played.run_id, head, folder, number, pulls=pulls)
+        )
         return True
 
     def _download(self, given: Mapping[str, str]) -> bool:

@@ -107,7 +107,7 @@ def apply(
     request = Request(source, plan_file, target, allowances, only_drift, yes, parallelism, policy, part)
     wanted = Wanted.of(metrics=metrics, notify=notify, state=notify_state)
     with (
-        reporting(report, command="apply", max_chars=max_chars) as reporter,
+        reporting(report, command="apply", max_chars=max_chars, targets=target, shard=part) as reporter,
         observing(console, "apply", wanted, reporter=reporter) as watch,
     ):
         return _apply(console, request, reporter, watch)
@@ -119,9 +119,12 @@ def _apply(console: Console, request: Request, reporter: Reporter, watch: Watch)
     command = request.command()
     policies = load_policies(request.policies)
     with open_session(
-        console, request.source, parallelism=request.parallelism, is_stopping=stop.is_asked
+        console,
+        request.source,
+        parallelism=request.parallelism,
+        is_stopping=stop.is_asked,
+        on_configuration=reporter.tell_configuration,
     ) as connected:
-        reporter.tell_session(connected)
         watch.session = connected
         session, plan, allow = _plan_to_apply(console, connected, request, policies)
         if console.is_table:

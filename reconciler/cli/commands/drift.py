@@ -75,11 +75,10 @@ def drift(
     part = parse_shard(shard, os.environ)
     wanted = Wanted.of(metrics=metrics, notify=notify, state=notify_state)
     with (
-        reporting(report, command="drift", max_chars=max_chars) as reporter,
+        reporting(report, command="drift", max_chars=max_chars, targets=target, shard=part) as reporter,
         observing(console, "drift", wanted, reporter=reporter) as watch,
     ):
-        with open_session(console, source) as session:
-            reporter.tell_session(session)
+        with open_session(console, source, on_configuration=reporter.tell_configuration) as session:
             watch.session = session
             live = read_everything(session, shard=part)
             found = find_drift(console, session, live, target, shard=part)

@@ -86,19 +86,22 @@ def plan(
                 "--check looks at a saved plan as it is", hint="leave the other flags of plan out"
             )
         return run_check(call, check, policies=policy, reports=report, max_chars=max_chars)
+    if save is not None and str(save) in {request.partition("=")[2] for request in report}:
+        raise UsageError(f"--save and --report both go to {save}", hint="give each a file of its own")
     if save is not None and only_drift:
         raise UsageError("--only-drift has no saved plan", hint="run `alter-sync apply --only-drift`")
     words = (["--only-drift"] if only_drift else []) + policy_words(policy)
     command = source.command("apply", *words)
     wanted = Wanted.of(metrics=metrics, notify=notify, state=notify_state)
     with (
-        reporting(report, command="plan", max_chars=max_chars) as reporter,
+        reporting(
+            report, command="plan", max_chars=max_chars, targets=target, shard=asked["shard"]
+        ) as reporter,
         observing(console, "plan", wanted, reporter=reporter) as watch,
     ):
         reporter.tell(apply_command=command)
         asked["policies"] = load_policies(policy)
-        with open_session(console, source) as session:
-            reporter.tell_session(session)
+        with open_session(console, source, on_configuration=reporter.tell_configuration) as session:
             watch.session = session
             made = _make(console, session, only_drift=only_drift, **asked)
             tell_access(reporter, console, session, target, shard=asked["shard"])

@@ -66,6 +66,14 @@ def test_an_expired_plan_is_refused() -> None:
         check_inputs(plan, DESIRED, base_url=BASE_URL, plane="sdk", now=plan.expires_at)
 
 
+def test_a_plan_made_at_a_time_to_come_is_refused() -> None:
+    plan = saved()
+    a_little_fast = plan.created_at - timedelta(minutes=59)
+    check_inputs(plan, DESIRED, base_url=BASE_URL, plane="sdk", now=a_little_fast)
+    with pytest.raises(StalePlan, match="says that it is made at"):
+        check_inputs(plan, DESIRED, base_url=BASE_URL, plane="sdk", now=a_little_fast - timedelta(hours=1))
+
+
 def test_a_plan_for_another_address_is_refused() -> None:
     with pytest.raises(StalePlan, match=r"for https://alter\.test, this run for https://elsewhere\.test"):
         check_inputs(saved(), DESIRED, base_url="https://elsewhere.test", plane="sdk", now=NOW)
