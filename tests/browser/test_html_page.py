@@ -92,7 +92,7 @@ def test_the_policy_is_in_force(page: Page, report: Path) -> None:
 
 def test_the_gravest_comes_first_and_the_rest_follows_agent_by_agent(page: Page, report: Path) -> None:
     page.open(report)
-    # Revocations, widenings, narrowings, blocked: billing-bot gains one scope and loses another, so it is in two.
+    # Revocations, widenings, narrowings, blocked; billing-bot gains a scope and loses one: it is in two.
     assert words(page, ".tiles b")[:4] == ["3", "3", "3", "14"]
     assert [title.rstrip(" 0123456789") for title in words(page, ".panel h2")][:3] == [
         "Revocations, which cannot be undone",
