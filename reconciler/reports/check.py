@@ -52,7 +52,7 @@ def check_text(
         lines += _rest(len(stale))
         return "\n".join([*lines, f"hint: {PLAN_AGAIN}"])
     if refused:
-        lines = [f"{name} {style.yellow('fits only in part')}: guards refuse some of its {operations} now"]
+        lines = [f"{name} {style.yellow('fits only in part')}: guards refuse what follows"]
         lines += [
             f"  {entry.guard}  {for_terminal(entry.agent or '')}: {_shown(entry.reason)}"
             for entry in refused[:_FIRST_REASONS]

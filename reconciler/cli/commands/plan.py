@@ -75,7 +75,7 @@ def plan(
 
     Reads only; a key with read permission is enough. Exits with 0 (also with changes, unless
     --detailed-exitcode asks for 10), or with 12 when a guard refuses something. With --check: 0 when the
-    saved plan still fits, 13 when it is stale, 12 when a guard now refuses part of it.
+    saved plan still fits, 13 when it is stale, 12 when a guard refuses part of it.
     """
     console, source = call.console, call.source
     asked: dict[str, Any] = {"targets": target, "allow": parse_allowances(allow)}
