@@ -43,11 +43,11 @@ clean:  ## remove the environment and what tools leave behind
 	rm -rf .venv mutants .coverage* .mypy_cache .ruff_cache .hypothesis .import_linter_cache .alter-sync build dist
 
 .venv/demo: pyproject.toml | .venv/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[sandbox]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
 .venv/dev: pyproject.toml | .venv/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[sandbox,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ .venv/demo
 
 .venv/python:

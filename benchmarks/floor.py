@@ -17,24 +17,6 @@ import yaml
 from reconciler.alter.signing import derive_signing_key, sign
 
 
-def write_fleet(folder: Path, agents: int) -> Path:
-    """A configuration with so many agents of ordinary size; their keys are discarded."""
-    config = folder / "agents.yaml"
-    with config.open("w") as file:
-        file.write(
-            "version: 1\nowner: bench/fleet\napp: {name: bench}\ndefaults: {deliver_to: []}\nagents:\n"
-        )
-        for number in range(agents):
-            file.write(
-                f"  agent-{number:06d}:\n    display_name: Agent number {number}\n    type: service\n"
-                f"    scopes:\n      google: [gmail.readonly, calendar, drive.readonly]\n"
-                f"      slack: [chat:write, channels:read]\n"
-                f'    metadata: {{team: payments, cost_center: "{number}", purpose: a benchmark}}\n'
-                f"    policy: {{}}\n"
-            )
-    return config
-
-
 def main(config: Path) -> None:
     """Exits with 1 when the live agents are not those of the file."""
     gc.disable()

@@ -29,8 +29,10 @@ class ExitCode(IntEnum):
     TERMINATED = 143
 
 
-# When one run has several causes, the one that needs a human soonest decides.
+# When one run has several causes, or several runs are one, what needs a human soonest decides.
 _GRAVEST_FIRST = (
+    ExitCode.INTERRUPTED,
+    ExitCode.TERMINATED,
     ExitCode.SINK,
     ExitCode.PARTIAL,
     ExitCode.REFUSED,
@@ -40,6 +42,7 @@ _GRAVEST_FIRST = (
     ExitCode.CONFLICT,
     ExitCode.NOT_FOUND,
     ExitCode.ERROR,
+    ExitCode.CHANGES,
 )
 
 
@@ -48,6 +51,12 @@ def gravest(codes: Iterable[ExitCode]) -> ExitCode:
     present = set(codes) - {ExitCode.OK}
     unknown = ExitCode.ERROR if present else ExitCode.OK
     return next((code for code in _GRAVEST_FIRST if code in present), unknown)
+
+
+def gravest_run(codes: Iterable[ExitCode]) -> ExitCode:
+    """The exit code of several runs as one. When all that did not end well ended alike, it is theirs."""
+    present = set(codes) - {ExitCode.OK}
+    return present.pop() if len(present) == 1 else gravest(present)
 
 
 class AlterSyncError(Exception):

@@ -15,6 +15,7 @@ from reconciler.model.values import Json
 MAX_RETRY_AFTER_SECONDS = 3600
 _MAX_REMOTE_CHARACTERS = 500
 _MAX_READ_CHARACTERS = 65_536
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/=+-]{1,128}")
 _DIGITS = re.compile(r"[0-9]+")
 _MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,60}")
 
@@ -79,6 +80,13 @@ def count_of(value: Json) -> int | None:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def request_id(answer: Answer, *, conceal: Callable[[str], str]) -> str:
+    """What the server calls the request, for its log; nothing when it does not say, or says something odd."""
+    text = answer.headers.get("x-request-id", "")
+    is_fit = _REQUEST_ID.fullmatch(text) and not KEY_SHAPE.search(text) and conceal(text) == text
+    return text if is_fit else ""
 
 
 def clean_text(text: str, *, conceal: Callable[[str], str]) -> str:

@@ -1,4 +1,4 @@
-"""Keeps requests inside the rate limit that the server announces, by slowing down before it is used up.
+"""Keeps count of the rate limit that the server announces: what is left of it, and when it is renewed.
 
 Source of the headers: 2-alter-api and ``_parse_rate_limit_headers`` of ``alter-sdk`` 0.29.
 """
@@ -6,17 +6,14 @@ Source of the headers: 2-alter-api and ``_parse_rate_limit_headers`` of ``alter-
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
-from reconciler.ports import Clock
-
-MAX_PAUSE_SECONDS = 60.0
-# Below this share of the limit the rest is spread over the time that is left.
+# Below this share of the limit the rest of a key that others use, too, is spread over the time that is left.
 _SCARCE_SHARE = 0.2
+_GRAIN_SECONDS = 1.0
 _MAX_EPOCH_SECONDS = 253_402_300_799
 _DIGITS = re.compile(r"[0-9]+")
 _ITEM_NAME = re.compile(r'"[A-Za-z0-9_.:-]{1,64}"')
@@ -32,73 +29,80 @@ class Allowance:
     reset_at: float
 
 
-class RateBudget:
-    """Shared by all threads: ``reserve`` before each request, ``settle`` after each, whatever came of it."""
+class Budget:
+    """One window after the other, as far as answers tell of them. Used under the lock of the limiter.
 
-    def __init__(self, clock: Clock, *, on_pause: Callable[[float], None] = lambda _seconds: None) -> None:
-        self._clock = clock
-        self._on_pause = on_pause
-        self._lock = threading.Lock()
+    The smallest number that was told in a window is the latest, and what was counted after it is still under
+    way: so what is left is exact as soon as all answers are there, and never too much before.
+    """
+
+    def __init__(self) -> None:
         self._known: Allowance | None = None
-        self._in_flight = 0
+        # Of this window: what was left when we first heard of it, and our requests since then.
+        self._first_remaining = 0
+        self._ours = 0
+        self._is_shared = False
         self._next_slot = 0.0
-        self._held_until = 0.0
 
-    def reserve(self) -> float:
-        """Waits until a request may go out, a minute at most; the seconds waited."""
-        with self._lock:
-            now = self._clock.now().timestamp()
-            pause = min(max(0.0, self._slot(now) - now), MAX_PAUSE_SECONDS)
-            self._in_flight += 1
-        if pause:
-            self._on_pause(pause)
-            self._clock.sleep(pause)
-        return pause
+    def learn(self, headers: Mapping[str, str], *, now: datetime, in_flight: int) -> bool:
+        """Takes in an answer's headers, names in lower case; whether they say something about now.
 
-    def settle(self, headers: Mapping[str, str] | None) -> None:
-        """Takes in an answer's headers, names in lower case; ``None`` when there was no answer."""
-        with self._lock:
-            now = self._clock.now()
-            self._in_flight -= 1
-            told = read_allowance(headers, now=now) if headers else None
-            if told is not None:
-                self._learn(told, now.timestamp())
-
-    def hold(self, seconds: float) -> None:
-        """Lets nobody go ahead for that long: what the answer to one request asked for holds for all."""
-        with self._lock:
-            self._held_until = max(self._held_until, self._clock.now().timestamp() + seconds)
-
-    def _learn(self, told: Allowance, now: float) -> None:
-        if told.reset_at <= now:
-            return
-        # Requests under way may or may not be counted in it already; assume that they are not.
-        left, reset_at = told.remaining - self._in_flight, told.reset_at
+        ``in_flight``: the requests that have no answer yet.
+        """
+        told = read_allowance(headers, now=now)
+        if told is None or told.reset_at <= now.timestamp() - _GRAIN_SECONDS:
+            return False
+        if told.reset_at <= now.timestamp():
+            # Sliding windows renew something all the time, and tell of it in whole seconds.
+            told = replace(told, reset_at=now.timestamp() + _GRAIN_SECONDS)
         known = self._known
-        if known is None or known.reset_at <= now or reset_at > known.reset_at + 1:
+        if known is None or told.reset_at > known.reset_at + 1:
+            self._known, self._first_remaining, self._ours = told, told.remaining, in_flight
             self._next_slot = 0.0
-        else:
-            # Answers overtake each other inside a window; the smallest number is the latest. The end of the
-            # window stays where it was first seen, or a sliding window would never look like a new one.
-            left = min(left, known.remaining)
-            reset_at = known.reset_at if reset_at > known.reset_at - 1 else reset_at
-        self._known = Allowance(told.limit, left, reset_at)
+            return True
+        # The end of a window stays where it was seen first: a sliding one would never look like a new one,
+        # and a late answer would make an old one look new. Another limit that ends earlier is a stricter one.
+        is_other = told.limit != known.limit and told.reset_at < known.reset_at
+        remaining = min(told.remaining, known.remaining)
+        self._known = Allowance(told.limit, remaining, told.reset_at if is_other else known.reset_at)
+        self._is_shared = self._is_shared or self._first_remaining - remaining > self._ours
+        return True
 
-    def _slot(self, now: float) -> float:
-        """The moment for one more request, taken out of the budget."""
-        earliest = max(now, self._held_until)
+    def lose(self) -> None:
+        """A request had no answer: the server may have counted it."""
+        if self._known is not None:
+            self._known = replace(self._known, remaining=self._known.remaining - 1)
+
+    def expire(self, now: float) -> bool:
+        """Forgets a window that is over; whether it did just now."""
+        if self._known is None or self._known.reset_at > now:
+            return False
+        self._known = None
+        return True
+
+    def is_under_way(self, in_flight: int) -> bool:
+        """Whether all that is left may be used up by requests that have no answer yet."""
+        return self._known is not None and 0 < self._known.remaining <= in_flight
+
+    def next_at(self, *, in_flight: int) -> float:
+        """When one more request may go out, in unix seconds; 0 for at once."""
         known = self._known
-        if known is None or known.reset_at <= now:
-            return earliest
-        left = known.remaining
-        self._known = Allowance(known.limit, left - 1, known.reset_at)
+        if known is None:
+            return 0.0
+        left = known.remaining - in_flight
         if left <= 0:
-            return max(earliest, known.reset_at)
-        if left > known.limit * _SCARCE_SHARE:
-            return earliest
-        slot = max(earliest, self._next_slot)
-        self._next_slot = slot + max(0.0, known.reset_at - slot) / left
-        return slot
+            return known.reset_at
+        return self._next_slot if self._is_scarce(known, left) else 0.0
+
+    def take(self, now: float, *, in_flight: int) -> None:
+        """One more request goes out. ``in_flight``: those before it."""
+        self._ours += 1
+        known = self._known
+        if known is not None and self._is_scarce(known, known.remaining - in_flight):
+            self._next_slot = now + max(0.0, known.reset_at - now) / max(1, known.remaining - in_flight)
+
+    def _is_scarce(self, known: Allowance, left: int) -> bool:
+        return self._is_shared and left <= known.limit * _SCARCE_SHARE
 
 
 def read_allowance(headers: Mapping[str, str], *, now: datetime) -> Allowance | None:

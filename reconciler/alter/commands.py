@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TypeVar
 
 from reconciler import errors
+from reconciler.alter.attempts import Attempts
 from reconciler.alter.program import FEED_TIME_LIMIT_SECONDS, TIME_LIMIT_SECONDS, DashboardAccess, Program
 from reconciler.alter.retry import ApiEvent, Exchange, Retrier, RetryPolicy
-from reconciler.alter.session import ApiStats
+from reconciler.alter.stats import ApiStats, Tally
 from reconciler.alter.wire import Parser
 from reconciler.model.values import Json
 from reconciler.ports import Clock
@@ -20,6 +20,9 @@ T = TypeVar("T")
 # A process for each attempt: fewer of them than of requests.
 _POLICY = RetryPolicy(attempts=4, connection_attempts=1)
 _FEED_POLICY = RetryPolicy(attempts=2, connection_attempts=1)
+PROCESSES_AT_ONCE = 8
+# Of this machine, however many conversations there are.
+_ROOM = threading.BoundedSemaphore(PROCESSES_AT_ONCE)
 
 
 class Commands:
@@ -39,8 +42,8 @@ class Commands:
         limit = FEED_TIME_LIMIT_SECONDS if is_for_feed else TIME_LIMIT_SECONDS
         self._program = Program(access, time_limit_seconds=limit)
         self._listener = on_event
-        self._lock = threading.Lock()
-        self._stats = ApiStats()
+        self._tally = Tally(clock)
+        self._attempts = Attempts()
         policy = _FEED_POLICY if is_for_feed else _POLICY
         self._retrier = Retrier(clock=clock, policy=policy, on_event=self._tell, is_stopping=is_stopping)
 
@@ -50,19 +53,8 @@ class Commands:
 
     def run(self, command: str, *words: str, body: bytes | None = None) -> Json:
         """What ``alter agents COMMAND`` prints, from one attempt."""
-        with self._lock:
-            self._stats = replace(self._stats, requests=self._stats.requests + 1)
-        started, failure, status = self._clock.now(), "", 0
-        try:
-            return self._program.run(command, *words, body=body)
-        except errors.ApiError as exc:
-            failure, status = exc.code, exc.status
-            raise
-        finally:
-            if self._on_exchange is not None:
-                seconds = (self._clock.now() - started).total_seconds()
-                route = f"alter agents {command}"
-                self._on_exchange(Exchange(route, status, failure, started.timestamp(), seconds))
+        with _ROOM:
+            return self._run(command, *words, body=body)
 
     def repeat(self, command: str, *words: str, parse: Parser[T]) -> T:
         """What a command's answer means. For reads, and for changes that are idempotent."""
@@ -71,15 +63,34 @@ class Commands:
 
     def persist(self, action: Callable[[], T], *, route: str) -> T:
         """The result of the action, tried again as long as its failures may pass."""
-        return self._retrier.run(action, route=route)
+        try:
+            return self._retrier.run(action, route=route)
+        finally:
+            self._attempts.forget()
 
     def stats(self) -> ApiStats:
         """What the conversation cost so far; a request is a process."""
-        return self._stats
+        return self._tally.stats()
+
+    def _run(self, command: str, *words: str, body: bytes | None) -> Json:
+        self._tally.begin()
+        route = f"alter agents {command}"
+        attempt, reason = self._attempts.begin(route)
+        started, failure, status = self._clock.now(), "", 0
+        try:
+            return self._program.run(command, *words, body=body)
+        except errors.ApiError as exc:
+            failure, status = exc.code, exc.status
+            raise
+        finally:
+            self._tally.end()
+            if self._on_exchange is not None:
+                seconds = (self._clock.now() - started).total_seconds()
+                at = started.timestamp()
+                self._on_exchange(Exchange(route, status, failure, at, seconds, attempt, reason))
 
     def _tell(self, event: ApiEvent) -> None:
-        with self._lock:
-            now = self._stats
-            waited = now.waited_seconds + event.wait_seconds
-            self._stats = replace(now, retries=now.retries + 1, waited_seconds=waited)
+        self._tally.retry()
+        self._attempts.note(event)
+        self._tally.wait(event.wait_seconds)
         self._listener(event)

@@ -12,9 +12,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from reconciler import errors
 from reconciler.alter import dashboard_wire as read
 from reconciler.alter import snapshot
-from reconciler.alter.commands import Commands
+from reconciler.alter.commands import PROCESSES_AT_ONCE, Commands
 from reconciler.alter.program import as_argument
-from reconciler.alter.session import ApiStats
+from reconciler.alter.stats import ApiStats
 from reconciler.alter.update import Update
 from reconciler.alter.wire import Page, encode, new_agent_body
 from reconciler.model.agent import AgentId, AgentName, AgentPatch, LiveAgent, NewAgent
@@ -23,7 +23,6 @@ from reconciler.model.values import Json, without_nulls
 from reconciler.planning.fingerprint import same
 
 _LIVE = "active,inactive"
-_SHOWS_AT_ONCE = 8
 
 
 class DashboardPlane:
@@ -174,7 +173,7 @@ class DashboardPlane:
         """The agents of which a list leaves something out, each shown once: a process for each."""
         ids = (AgentId(read.agent_id_of(row)) for row in rows if not read.is_whole_agent(row))
         wanted = [agent_id for agent_id in ids if agent_id and agent_id not in known]
-        return snapshot.read_each(self._show, wanted, parallelism=_SHOWS_AT_ONCE)
+        return snapshot.read_each(self._show, wanted, parallelism=PROCESSES_AT_ONCE)
 
     def _whole(self, row: read.Document, *, route: str) -> LiveAgent:
         """The agent of a row; what a list leaves out, ``show`` has to tell."""

@@ -73,6 +73,21 @@ class Program:
                 code="no_alter_program",
             )
 
+    def version(self) -> str:
+        """The first line of what it says to ``--version``; empty when it does not know that."""
+        with suppress(OSError, subprocess.SubprocessError):
+            done = subprocess.run(  # noqa: S603 (an argument list, without a shell)
+                [self.access.executable, "--version"],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                env=_kept_environment(),
+                timeout=self.time_limit_seconds,
+                check=False,
+            )
+            lines = done.stdout.decode(errors="replace").splitlines() if done.returncode == 0 else []
+            return clean_text(lines[0], conceal=str) if lines else ""
+        return ""
+
     def run(self, command: str, *words: str, body: bytes | None = None) -> Json:
         """The JSON that ``alter agents COMMAND`` prints. ``body`` goes to its standard input.
 
@@ -106,19 +121,13 @@ class Program:
             ) from exc
 
     def _start(self, argv: Sequence[str], route: str, *, has_body: bool) -> subprocess.Popen[bytes]:
-        # Whatever else the environment holds is the program's own: proxies, certificates, its settings.
-        kept = {
-            name: value
-            for name, value in os.environ.items()
-            if name != "ALTER_API_KEY" and not KEY_SHAPE.search(value)
-        }
         try:
             return subprocess.Popen(  # noqa: S603 (an argument list, without a shell)
                 argv,
                 stdin=subprocess.PIPE if has_body else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env=kept | token_environment(self.access.token),
+                env=_kept_environment() | token_environment(self.access.token),
                 start_new_session=True,  # a Ctrl-C is ours to answer, when the call is over
             )
         except (OSError, ValueError) as exc:
@@ -131,6 +140,15 @@ class Program:
                 hint="ALTER_CLI names the executable of the Alter command line",
                 sent=False,
             ) from exc
+
+
+def _kept_environment() -> dict[str, str]:
+    """Without keys. Whatever else is in it is the program's own: proxies, certificates, its settings."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name != "ALTER_API_KEY" and not KEY_SHAPE.search(value)
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 
 from reconciler import errors
 from reconciler.alter.answers import Answer, clean_text, count_of, parse_json, retry_after_seconds
+from reconciler.model.secret import KEY_SHAPE
 from reconciler.model.values import Json
 
 _MAX_CLOCK_SKEW_SECONDS = 60
@@ -72,7 +73,7 @@ def refusal(answer: Answer, *, route: str, now: datetime, conceal: Callable[[str
         parsed = parse_json(answer.body)
     except ValueError:
         parsed = None
-    details = _unwrapped(parsed)
+    details = unwrapped(parsed)
     code = details.get("error")
     return _Refusal(
         answer=answer,
@@ -81,7 +82,7 @@ def refusal(answer: Answer, *, route: str, now: datetime, conceal: Callable[[str
         conceal=conceal,
         details=details,
         is_json=isinstance(parsed, dict),
-        code=code if isinstance(code, str) and _CODE.fullmatch(code) else "",
+        code=code if isinstance(code, str) and _CODE.fullmatch(code) and not KEY_SHAPE.search(code) else "",
     ).error()
 
 
@@ -199,7 +200,8 @@ class _Refusal:
         return clean_text(text, conceal=self.conceal)
 
 
-def _unwrapped(parsed: Json) -> Mapping[str, Json]:
+def unwrapped(parsed: Json) -> Mapping[str, Json]:
+    """The error document, also when a server has put it into another one."""
     document = parsed if isinstance(parsed, dict) else {}
     # What a dependency of the server raises arrives one level down.
     detail = document.get("detail")

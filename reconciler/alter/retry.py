@@ -41,7 +41,9 @@ class ApiEvent:
 class Exchange:
     """One attempt that is over, told in the thread that made it. ``route`` names no agent and no key.
 
-    ``status`` is the HTTP status, 0 where there was none; ``error`` the code of a failure without an answer.
+    ``status`` is the HTTP status, 0 where there was none; ``error`` the code of the failure, if it was one.
+    ``attempt`` counts from 1, ``reason`` is the code of what made the one before fail. ``request_id`` is what
+    the server calls the request.
     """
 
     route: str
@@ -49,13 +51,20 @@ class Exchange:
     error: str
     started_at: float
     seconds: float
+    attempt: int = 1
+    reason: str = ""
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """``budget_seconds`` runs from the first failure: no new attempt begins after it."""
+    """``budget_seconds`` runs from the first failure: no new attempt begins after it.
+
+    A rate limit is no failure of the server and is waited for longer: two windows of a minute, usually.
+    """
 
     budget_seconds: float = 60.0
+    rate_limit_factor: float = 2.2
     attempts: int = 8
     first_wait_seconds: float = 0.25
     longest_wait_seconds: float = 10.0
@@ -120,7 +129,7 @@ class _Run:
     jitter: Callable[[], float]
     route: str
     attempt: stamina.Attempt = field(init=False)
-    give_up_at: float | None = None
+    failed_at: float | None = None
 
     def decide(self, error: Exception) -> bool | float:
         """``False`` ends the run with this error. The wait is over when it returns, hence the 0.0."""
@@ -130,14 +139,17 @@ class _Run:
         if self.is_stopping():
             return False
         now = self.clock.now().timestamp()
-        if self.give_up_at is None:
-            self.give_up_at = now + self.policy.budget_seconds
+        if self.failed_at is None:
+            self.failed_at = now
+        budget = self.policy.budget_seconds
+        if isinstance(error, errors.RateLimited):
+            budget *= self.policy.rate_limit_factor
         # Between half of the scheduled wait and all of it, on top of what the server asks for: threads that
         # failed together must not come back together.
         wait = self.attempt.next_wait * (0.5 + self.jitter() / 2) + _asked_seconds(error)
         never_sent = isinstance(error, errors.Unreachable) and not error.sent
         attempts = self.policy.connection_attempts if never_sent else self.policy.attempts
-        if self.attempt.num >= attempts or now + wait > self.give_up_at:
+        if self.attempt.num >= attempts or now + wait > self.failed_at + budget:
             return False
         self.on_event(ApiEvent("retry", self.route, self.attempt.num, wait, error.code))
         self.clock.sleep(wait)

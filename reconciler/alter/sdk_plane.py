@@ -11,7 +11,9 @@ from urllib.parse import quote, urlencode
 from reconciler import errors
 from reconciler.alter import snapshot, wire
 from reconciler.alter.retry import ApiEvent, Exchange, RetryPolicy
-from reconciler.alter.session import ApiStats, Session, route_of
+from reconciler.alter.routes import route_of
+from reconciler.alter.session import Session
+from reconciler.alter.stats import ApiStats
 from reconciler.alter.transport import READ_SECONDS, Transport
 from reconciler.alter.update import Update
 from reconciler.model.agent import AgentId, AgentName, AgentPatch, LiveAgent, NewAgent
@@ -40,7 +42,7 @@ class SdkPlane:
         api_key: Secret,
         owner: str,
         clock: Clock,
-        parallelism: int = 8,
+        parallelism: int = 32,
         on_event: Callable[[ApiEvent], None] | None = None,
         is_stopping: Callable[[], bool] = lambda: False,
         on_exchange: Callable[[Exchange], None] | None = None,
@@ -59,16 +61,15 @@ class SdkPlane:
             credential=credential,
             owner=owner,
             clock=clock,
-            parallelism=parallelism,
             read_seconds=read_seconds,
         )
-        policy = RetryPolicy(budget_seconds=budget_seconds)
         return cls(
             Session(
                 transport=transport,
                 credential=credential,
                 clock=clock,
-                policy=policy,
+                policy=RetryPolicy(budget_seconds=budget_seconds),
+                parallelism=parallelism,
                 on_event=on_event,
                 is_stopping=is_stopping,
                 on_exchange=on_exchange,

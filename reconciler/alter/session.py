@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
-import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from reconciler import errors
-from reconciler.alter.answers import Answer, read_json
-from reconciler.alter.budget import RateBudget
+from reconciler.alter.answers import Answer, read_json, request_id
+from reconciler.alter.attempts import Attempts
+from reconciler.alter.limiter import Limiter
 from reconciler.alter.refusals import refusal
 from reconciler.alter.retry import ApiEvent, Exchange, Retrier, RetryPolicy
+from reconciler.alter.routes import route_of, template_of
+from reconciler.alter.stats import ApiStats, Tally
 from reconciler.alter.transport import Transport
 from reconciler.alter.wire import Credential, encode
 from reconciler.model.values import Json, JsonObject
@@ -20,18 +20,8 @@ from reconciler.ports import Clock
 
 T = TypeVar("T")
 
+# A key that others use, too, makes many pauses of a few milliseconds, which nobody wants to read about.
 _SHOWN_PAUSE_SECONDS = 1.0
-# What stands behind one of these is an id.
-_ID = re.compile(r"/(agents|keys)/[^/]+")
-
-
-@dataclass(frozen=True, slots=True)
-class ApiStats:
-    """What the conversation cost so far. ``waited_seconds``: before retries and for the rate limit."""
-
-    requests: int = 0
-    retries: int = 0
-    waited_seconds: float = 0.0
 
 
 class Session:
@@ -44,6 +34,7 @@ class Session:
         credential: Credential,
         clock: Clock,
         policy: RetryPolicy,
+        parallelism: int,
         on_event: Callable[[ApiEvent], None] | None,
         is_stopping: Callable[[], bool] = lambda: False,
         on_exchange: Callable[[Exchange], None] | None = None,
@@ -53,10 +44,10 @@ class Session:
         self._credential = credential
         self._clock = clock
         self._listener = on_event
-        self._lock = threading.Lock()
-        self._stats = ApiStats()
+        self._tally = Tally(clock)
+        self._attempts = Attempts()
         self._retrier = Retrier(clock=clock, policy=policy, on_event=self._tell, is_stopping=is_stopping)
-        self._budget = RateBudget(clock, on_pause=self._tell_pause)
+        self._limiter = Limiter(clock, ceiling=parallelism, on_pause=self._tell_pause)
 
     def exchange(
         self,
@@ -70,11 +61,8 @@ class Session:
         answer = self._send(
             method, path, body=None if document is None else encode(document), headers=headers
         )
-        route = route_of(method, path)
-        if not answer.is_success:
-            raise self._refusal(answer, route)
         try:
-            return read_json(answer, route=route)
+            return read_json(answer, route=route_of(method, path))
         except errors.BadAnswer as exc:
             if method == "GET":
                 raise
@@ -83,11 +71,14 @@ class Session:
 
     def repeat(self, action: Callable[[], T], *, route: str) -> T:
         """The result of the action, tried again as long as its failures may pass."""
-        return self._retrier.run(action, route=route)
+        try:
+            return self._retrier.run(action, route=route)
+        finally:
+            self._attempts.forget()
 
     def stats(self) -> ApiStats:
         """What the conversation cost so far."""
-        return self._stats
+        return self._tally.stats()
 
     def close(self) -> None:
         """Closes the connections."""
@@ -96,57 +87,52 @@ class Session:
     def _send(
         self, method: str, path: str, *, body: bytes | None, headers: Mapping[str, str] | None
     ) -> Answer:
-        self._budget.reserve()
-        self._count(requests=1)
+        """A success. A refusal is raised when the limiter knows of it, so that nobody else runs into it."""
+        number = self._limiter.admit()
+        self._tally.begin()
+        attempt, reason = self._attempts.begin(route_of(method, path))
+        started = self._clock.now()
         answer: Answer | None = None
-        started, failure = self._clock.now(), ""
+        failure: errors.ApiError | None = None
         try:
             answer = self._transport.send(method, path, body=body, headers=headers)
+            if not answer.is_success:
+                raise self._refusal(answer, route_of(method, path))
         except errors.ApiError as exc:
-            failure = exc.code
+            failure = exc
             raise
         finally:
-            self._budget.settle(None if answer is None else answer.headers)
+            route = f"{method} {template_of(path)}"
+            seconds = (self._clock.now() - started).total_seconds()
+            asked = failure.retry_after_seconds if isinstance(failure, errors.RateLimited) else None
+            self._tally.end()
+            self._limiter.settle(number, route=route, seconds=seconds, answer=answer, asked_seconds=asked)
             if self._on_exchange is not None:
-                seconds = (self._clock.now() - started).total_seconds()
-                status = answer.status if answer else 0
-                route = f"{method} {template_of(path)}"
-                self._on_exchange(Exchange(route, status, failure, started.timestamp(), seconds))
+                exchange = Exchange(
+                    route=route,
+                    status=answer.status if answer else 0,
+                    error=failure.code if failure else "",
+                    started_at=started.timestamp(),
+                    seconds=seconds,
+                    attempt=attempt,
+                    reason=reason,
+                    request_id=request_id(answer, conceal=self._credential.conceal) if answer else "",
+                )
+                self._on_exchange(exchange)
         return answer
 
     def _refusal(self, answer: Answer, route: str) -> errors.ApiError:
-        error = refusal(answer, route=route, now=self._clock.now(), conceal=self._credential.conceal)
-        if isinstance(error, errors.RateLimited) and error.retry_after_seconds:
-            self._budget.hold(error.retry_after_seconds)
-        return error
+        return refusal(answer, route=route, now=self._clock.now(), conceal=self._credential.conceal)
 
     def _tell(self, event: ApiEvent) -> None:
-        self._count(retries=1, waited_seconds=event.wait_seconds)
+        self._tally.retry()
+        self._attempts.note(event)
+        self._tally.wait(event.wait_seconds)
         if self._listener is not None:
             self._listener(event)
 
     def _tell_pause(self, seconds: float) -> None:
-        self._count(waited_seconds=seconds)
-        # Spreading makes many pauses of a few milliseconds, which nobody wants to read about.
-        if self._listener is not None and seconds >= _SHOWN_PAUSE_SECONDS:
+        # Many threads wait for the same moment: it is told once.
+        longer = self._tally.wait(seconds)
+        if self._listener is not None and longer >= _SHOWN_PAUSE_SECONDS:
             self._listener(ApiEvent("pause", "", 0, seconds, "rate_limit"))
-
-    def _count(self, *, requests: int = 0, retries: int = 0, waited_seconds: float = 0.0) -> None:
-        with self._lock:
-            now = self._stats
-            self._stats = replace(
-                now,
-                requests=now.requests + requests,
-                retries=now.retries + retries,
-                waited_seconds=now.waited_seconds + waited_seconds,
-            )
-
-
-def template_of(path: str) -> str:
-    """A path without the ids in it, so that all agents share one name."""
-    return _ID.sub(r"/\1/{id}", path.partition("?")[0])
-
-
-def route_of(method: str, path: str) -> str:
-    """What messages call a request: without its query."""
-    return f"{method} {path.partition('?')[0]}"

@@ -46,15 +46,23 @@ def sign(
     timestamp: int,
     nonce: str,
     identity: Mapping[str, str],
+    constraints: str = "",
 ) -> dict[str, str]:
     """The headers that prove a request. ``timestamp`` in unix seconds, ``nonce`` as 32 hex digits.
 
     ``identity`` holds the caller headers that will be sent along; the digest covers them, so that nobody on
-    the way can take them off.
+    the way can take them off. ``constraints`` are the only permissions that it
+    may use, with commas between them.
     """
     content_hash = sha256(body).hexdigest()
-    # The sixth line is for scope constraints, which we never set.
-    lines = [method.upper(), canonical_path(path_with_query), str(timestamp), nonce, content_hash, ""]
+    lines = [
+        method.upper(),
+        canonical_path(path_with_query),
+        str(timestamp),
+        nonce,
+        content_hash,
+        constraints,
+    ]
     labelled = [f"{label}:{identity[name]}" for name, label in _IDENTITY_LABELS if identity.get(name)]
     digest = hmac.digest(signing_key, "\n".join(lines + labelled).encode(), "sha256").hex()
     headers = {
@@ -65,4 +73,6 @@ def sign(
     }
     if labelled:
         headers["X-Alter-Signature-V2"] = digest
+    if constraints:
+        headers["X-Alter-Scope-Constraints"] = constraints
     return headers

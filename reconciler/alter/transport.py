@@ -1,20 +1,20 @@
-"""Sends one signed request over HTTP and reads its answer; the only module that knows httpx."""
+"""Sends one signed request over HTTP and reads its answer; with ``failures.py`` all that knows httpx."""
 
 from __future__ import annotations
 
 import ipaddress
 import secrets
-import socket
 import ssl
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
-from importlib import metadata
 from urllib.parse import SplitResult, urlsplit
 
 import httpx
 
-from reconciler import errors
+from reconciler import __version__, errors
 from reconciler.alter.answers import Answer
+from reconciler.alter.failures import translated
 from reconciler.alter.signing import sign
 from reconciler.alter.wire import Credential
 from reconciler.model.caller import caller_of
@@ -26,12 +26,12 @@ MAX_ANSWER_BYTES = 64 * 1024 * 1024
 MAX_ANSWER_SECONDS = 120.0
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 30.0
-
-_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+# One each: with many in one client, httpx looks at all of them for every request.
+_ONE_CONNECTION = httpx.Limits(max_connections=1, max_keepalive_connections=1)
 
 
 class Transport:
-    """A pool of connections to one server, safe to use from ``parallelism`` threads at once.
+    """Connections to one server, as many as threads use it at once.
 
     ``send`` raises ``errors.Unreachable`` when there was no answer and ``errors.BadAnswer`` when there was
     too much of one. Every status is an answer; redirects are never followed, as credentials would go along.
@@ -44,25 +44,20 @@ class Transport:
         credential: Credential,
         owner: str,
         clock: Clock,
-        parallelism: int,
         read_seconds: float = READ_SECONDS,
         max_answer_bytes: int = MAX_ANSWER_BYTES,
     ) -> None:
-        self._base_url, is_loopback = checked_base_url(base_url)
+        self._base_url, self._is_loopback = checked_base_url(base_url)
         self._credential = credential
         self._clock = clock
         self._max_answer_bytes = max_answer_bytes
         self._identity = {"X-Alter-Caller": caller_of(owner), "X-Alter-Caller-Type": "service"}
+        self._timeout = httpx.Timeout(read_seconds, connect=CONNECT_SECONDS)
+        self._clients: list[httpx.Client] = []
         try:
-            self._client = httpx.Client(
-                headers={"User-Agent": f"alter-sync/{_version()}", "Accept-Encoding": "gzip"},
-                timeout=httpx.Timeout(read_seconds, connect=CONNECT_SECONDS),
-                limits=httpx.Limits(max_connections=parallelism, max_keepalive_connections=parallelism),
-                # No proxy of the environment stands before this very machine, its certificates still count.
-                trust_env=not is_loopback,
-                verify=httpx.create_ssl_context(),
-                follow_redirects=False,
-            )
+            self._certificates = _certificates(self._base_url)
+            # A stack, so that what is not needed any more rests at its bottom. Its steps are atomic.
+            self._idle = [self._connect()]
         except (ValueError, ImportError, OSError, httpx.InvalidURL) as exc:
             raise errors.UsageError(
                 f"the proxy or certificate settings of the environment cannot be used: {type(exc).__name__}",
@@ -70,7 +65,13 @@ class Transport:
             ) from exc
 
     def send(
-        self, method: str, path: str, *, body: bytes | None = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        constraints: str = "",
     ) -> Answer:
         """One attempt, signed for this moment. ``path`` carries the query and is encoded already."""
         started = self._clock.now()
@@ -82,22 +83,48 @@ class Transport:
             timestamp=int(started.timestamp()),
             nonce=secrets.token_hex(16),
             identity=self._identity,
+            constraints=constraints,
         )
         all_headers = {**(headers or {}), **self._identity, **signed, **self._credential.header()}
         if body is not None:
             all_headers["Content-Type"] = "application/json"
         route = f"{method} {path.partition('?')[0]}"
         try:
-            with self._client.stream(
-                method, self._base_url + path, content=body, headers=all_headers
-            ) as response:
-                return self._read(response, started=started, route=route)
+            with self._borrowed() as client:
+                request = client.stream(method, self._base_url + path, content=body, headers=all_headers)
+                with request as response:
+                    return self._read(response, started=started, route=route)
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as exc:
-            raise _translated(exc, route=route, base_url=self._base_url) from exc
+            raise translated(exc, route=route, base_url=self._base_url) from exc
 
     def close(self) -> None:
         """Closes the connections."""
-        self._client.close()
+        for client in self._clients:
+            client.close()
+
+    @contextmanager
+    def _borrowed(self) -> Iterator[httpx.Client]:
+        try:
+            client = self._idle.pop()
+        except IndexError:
+            client = self._connect()
+        try:
+            yield client
+        finally:
+            self._idle.append(client)
+
+    def _connect(self) -> httpx.Client:
+        client = httpx.Client(
+            headers={"User-Agent": f"alter-sync/{__version__}", "Accept-Encoding": "gzip"},
+            timeout=self._timeout,
+            limits=_ONE_CONNECTION,
+            # No proxy of the environment stands before this very machine, its certificates still count.
+            trust_env=not self._is_loopback,
+            verify=self._certificates,
+            follow_redirects=False,
+        )
+        self._clients.append(client)
+        return client
 
     def _read(self, response: httpx.Response, *, started: datetime, route: str) -> Answer:
         pieces: list[bytes] = []
@@ -113,8 +140,27 @@ class Transport:
             if (self._clock.now() - started).total_seconds() > MAX_ANSWER_SECONDS:
                 raise errors.Unreachable(f"{route}: the answer took longer than {MAX_ANSWER_SECONDS:.0f} s")
             pieces.append(piece)
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        return Answer(response.status_code, headers, b"".join(pieces))
+        return Answer(response.status_code, _headers(response), b"".join(pieces))
+
+
+def _headers(response: httpx.Response) -> dict[str, str]:
+    # What httpx says of them takes longer: it tries encodings, and ours are ASCII.
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in response.headers.raw:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
+
+
+def trusted_certificates() -> ssl.SSLContext:
+    """Which certificates of servers are believed; ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` name others."""
+    return httpx.create_ssl_context()
+
+
+def _certificates(base_url: str) -> ssl.SSLContext:
+    # Plain HTTP stays on this machine. It needs none, and reading them all takes as long as a page of agents.
+    is_encrypted = base_url.startswith("https:")
+    return trusted_certificates() if is_encrypted else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def checked_base_url(text: str) -> tuple[str, bool]:
@@ -163,56 +209,3 @@ def _unusable(why: str) -> errors.UsageError:
     return errors.UsageError(
         f"the base URL cannot be used: {why}", hint="for example https://backend.alterauth.com"
     )
-
-
-# A UnicodeError is not among them: it may come of the answer's Location, when all was carried out.
-_NOT_SENDABLE = (httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL)
-
-
-def _translated(
-    exc: httpx.HTTPError | httpx.InvalidURL | UnicodeError, *, route: str, base_url: str
-) -> errors.ApiError:
-    """The one place where failures of httpx become ours."""
-    causes = tuple(_causes(exc))
-    untrusted = next((cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError)), None)
-    if untrusted is not None:
-        return errors.ApiError(
-            f"{route}: the server's certificate is not trusted: {untrusted.verify_message}",
-            code="untrusted_certificate",
-            hint="set SSL_CERT_FILE to your certificate authority's file, if the server is the right one",
-        )
-    if isinstance(exc, httpx.DecodingError):
-        return errors.BadAnswer(f"{route}: the answer's compression is broken", code="not_json")
-    if isinstance(exc, _NOT_SENT):
-        hint = "check the network and the base URL"
-        if isinstance(exc, httpx.ProxyError):
-            hint = "the proxy of the environment (HTTPS_PROXY) refused to connect"
-        elif any(isinstance(cause, socket.gaierror) for cause in causes):
-            hint = "the host name of the base URL cannot be resolved"
-        return errors.Unreachable(
-            f"{route}: no connection to {base_url} ({_kind(exc)})", hint=hint, sent=False
-        )
-    if isinstance(exc, _NOT_SENDABLE):
-        return errors.ApiError(f"{route}: the request cannot be sent ({_kind(exc)})", code="bad_request")
-    return errors.Unreachable(
-        f"{route}: no answer ({_kind(exc)})", hint="the request may have been carried out all the same"
-    )
-
-
-def _causes(exc: BaseException) -> Iterator[BaseException]:
-    cause: BaseException | None = exc
-    while cause is not None:
-        yield cause
-        cause = cause.__cause__ or cause.__context__
-
-
-def _kind(exc: Exception) -> str:
-    # The text of a foreign error may hold parts of the request; its class says enough.
-    return type(exc).__name__
-
-
-def _version() -> str:
-    try:
-        return metadata.version("alter-sync")
-    except metadata.PackageNotFoundError:
-        return "unknown"

@@ -15,7 +15,6 @@ from reconciler.model.plan import Operation, Plan
 from reconciler.planning.operations import permissions_for
 from reconciler.planning.ordering import work_units
 
-DEFAULT_PARALLELISM = 8
 # After this many agents in a row without an answer from the API the rest is not tried.
 _GIVE_UP_AFTER = 5
 
@@ -24,12 +23,12 @@ def execute(
     context: RunContext,
     plan: Plan,
     *,
-    parallelism: int = DEFAULT_PARALLELISM,
+    parallelism: int,
     should_stop: Callable[[], ExitCode | None] = lambda: None,
     on_begin: Callable[[Sequence[Operation]], None] = lambda _operations: None,
     on_agent: Callable[[Sequence[OperationOutcome]], None] = lambda _outcomes: None,
 ) -> Outcome:
-    """Carries out a plan. Never raises for what happens to single agents.
+    """Carries out a plan, ``parallelism`` agents at once. Never raises for what happens to single agents.
 
     ``should_stop`` is asked before each agent: what is begun is finished, the rest is not tried.
     ``on_begin`` is told of each agent before it is tried, ``on_agent`` what became of it, both from the

@@ -18,6 +18,7 @@ from reconciler.ci.github import Repository
 from reconciler.ci.marks import drift_mark, first_line, is_trusted, with_mark
 from reconciler.errors import UsageError
 from reconciler.model.drift import DRIFT_FORMAT, NOTICES
+from reconciler.model.outcome import RUNS_FORMAT
 
 LABEL = "alter-sync-drift"
 _BY_CHECK = "closed-by=check"
@@ -142,6 +143,11 @@ class DriftIssue:
 
 def checked_document(document: object) -> Mapping[str, Any]:
     """The drift document of a check that came to its end; anything else says nothing about drift."""
+    if isinstance(document, dict) and document.get("format") == RUNS_FORMAT:
+        raise UsageError(
+            "that check is of several apps, and each has an issue of its own",
+            hint="check each app by itself: `alter-sync matrix` gives a job for each",
+        )
     if not isinstance(document, dict) or document.get("format") != DRIFT_FORMAT:
         raise UsageError(
             "that is no drift document, so nothing is known about drift",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from reconciler.cli.console import Console, OutputFailed
 from reconciler.errors import AlterSyncError, ExitCode, Interrupted, UsageError
-from reconciler.model.diagnostic import Diagnostic
+
+if TYPE_CHECKING:
+    from reconciler.model.diagnostic import Diagnostic
 
 
 class ConfigInvalid(UsageError):
@@ -48,13 +51,15 @@ def report(console: Console, error: AlterSyncError) -> ExitCode:
         document = error_document(error)
         if isinstance(error, ConfigInvalid):
             document |= diagnostics_document(error.diagnostics)
-        Console(output=console.output).document(document)
+        replace(console, fields=()).document(document)
     return error.exit_code
 
 
 def _as_error(console: Console, defect: Exception) -> AlterSyncError:
     # A traceback with values could show a plaintext; this one has none, and only on request.
     if console.verbosity > 1:
+        import traceback
+
         console.alarm("".join(traceback.format_tb(defect.__traceback__)))
     return AlterSyncError(
         f"internal error ({type(defect).__name__}): this is a defect of alter-sync",

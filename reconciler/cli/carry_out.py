@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from reconciler.model.plan import Plan
     from reconciler.planning.facts import Allowances
 
+# How many apps a question names.
+_NAMED = 10
+
 
 def check_fields(console: Console) -> None:
     """Refuses a field that no outcome has while nothing is done yet, not when only printing is left."""
@@ -30,8 +33,8 @@ def check_fields(console: Console) -> None:
         select_fields(outcome_document(Outcome("", "", (row,))), console.fields)
 
 
-def ask(console: Console, session: Session, plan: Plan, *, command: str) -> None:
-    """Comes back after a yes, and after nothing else."""
+def ask(console: Console, plans: Sequence[tuple[Session, Plan]], *, command: str) -> None:
+    """Comes back after a yes, and after nothing else. ``plans`` are those with changes, one for each app."""
     if not console.can_ask():
         verb = command.split()[1]
         reviewed = ", or apply a reviewed plan: alter-sync apply plan.json --yes" if verb == "apply" else ""
@@ -39,10 +42,14 @@ def ask(console: Console, session: Session, plan: Plan, *, command: str) -> None
             f"{verb} asks before it changes anything, and there is nobody to answer",
             hint=f"pass --yes{reviewed}",
         )
-    count = len(plan.operations)
-    where = f"{session.desired.app.name} at {session.base_url}"
+    count = sum(len(plan.operations) for _, plan in plans)
+    names = [session.desired.app.name for session, _ in plans]
+    named = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+    places = sorted({session.base_url for session, _ in plans})
+    where = f"{named if len(names) == 1 else f'{len(names)} apps ({named})'} at {', '.join(places[:_NAMED])}"
     if not console.is_table:  # stdout is for a program, but whoever is asked has to see what about
-        console.alarm(plan_as_text(console, plan, command=command, advise=False, stream=sys.stderr))
+        for _, plan in plans:
+            console.alarm(plan_as_text(console, plan, command=command, advise=False, stream=sys.stderr))
     if not console.confirms(f"Carry out {count} operation{'s' if count != 1 else ''} on {where}?"):
         raise AlterSyncError("nothing was changed: the answer was no", code="declined")
 
@@ -60,6 +67,7 @@ def carry_out(
     from reconciler.applying.context import RunContext
     from reconciler.applying.executor import execute
     from reconciler.cli.run_identity import begin_run, end_run
+    from reconciler.cli.traced_sinks import traced_sinks
     from reconciler.planning.expiry import as_of
 
     agents = {operation.agent for operation in plan.operations}
@@ -68,7 +76,7 @@ def carry_out(
         run=run,
         desired=as_of(session.desired, session.clock.now()),
         api=session.api,
-        sinks=open_sinks(session.desired, agents),
+        sinks=traced_sinks(open_sinks(session.desired, agents), console.trace),
         clock=session.clock,
         allow=allow,
     )
@@ -101,13 +109,6 @@ def finish(console: Console, outcome: Outcome, *, command: str) -> ExitCode:
         counts = ", ".join(f"{count} {status}" for status, count in outcome.counts().items())
         console.alarm(f"{error.message}; the outcome was: {counts}")
     return outcome.exit_code()
-
-
-def say_cost(console: Console, session: Session) -> None:
-    """For those who want to know: what the run cost in requests and waiting."""
-    if console.is_verbose:
-        cost = session.api.stats()
-        console.say(f"{cost.requests} requests, {cost.retries} retries, {cost.waited_seconds:.1f} s waited")
 
 
 def _show(console: Console, outcome: Outcome, *, command: str) -> None:

@@ -107,6 +107,13 @@ class Console:
         _write(sys.stderr, question, end=" [y/N] ")
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
+    def answer(self, question: str, *, default: str) -> str:
+        """Asks for a text. The default is for an empty answer, and for nobody who could give one."""
+        if not self.can_ask():
+            return default
+        _write(sys.stderr, question, end=f" [{default}] " if default else " ")
+        return sys.stdin.readline().strip() or default
+
     def can_ask(self) -> bool:
         """Whether somebody is there to answer."""
         return self.interactive and sys.stdin.isatty()

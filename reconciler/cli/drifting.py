@@ -42,7 +42,7 @@ def find_drift(
     from reconciler.planning.selecting import matches
 
     names = names_of(session, live)
-    check_targets(targets, names)
+    check_targets(targets, names, unknown=session.unknown)
     facts = _facts(session, live)
     feed = _Feed(session.feed, parallelism=session.parallelism)
     seen = _seen(session, facts, feed)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 from time import sleep
 from typing import TYPE_CHECKING
 
@@ -26,16 +27,38 @@ _SQLITE = b"SQLite format 3\0"
 _WRAPPER_HEAD = "#!/bin/sh\n# The alter executable of one sandbox, written by alter-sync.\n"
 
 
+# By their databases, each with how many use it: sessions of one process share a server.
+_RUNNING: dict[Path, tuple[SandboxServer, int]] = {}
+_STARTING = Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxAccess:
+    """The credentials that may do everything in one app: a key and a person's token."""
+
+    app_key: Secret
+    pat: Secret
+    app_id: str
+
+
 @dataclass(frozen=True, slots=True)
 class RunningSandbox:
-    """How to reach it, and the credentials that may do everything there: a key and a person's token."""
+    """How to reach it. ``is_new``: nothing else in this process uses it yet."""
 
     server: SandboxServer
     address: str
-    app_key: Secret
     clock: Clock
-    pat: Secret
-    app_id: str
+    is_new: bool
+
+    def add_app(self, name: str) -> None:
+        """Gives an app of its own to whoever asks for this name from now on."""
+        self.server.app_id(name)
+
+    def access(self, app: str) -> SandboxAccess:
+        """The app of that name if there is one, and else the first one, where most have all they do."""
+        chosen = (app,) if self.server.has_app(app) else ()
+        key, pat = self.server.app_key(*chosen), self.server.pat(*chosen)
+        return SandboxAccess(Secret(key), Secret(pat), self.server.app_id(*chosen))
 
     @property
     def alter_cli(self) -> Path:
@@ -66,14 +89,9 @@ def make_server(
     rate_limit_per_minute: int | None = None,
     last_used_lag_seconds: int = 0,
 ) -> SandboxServer:
-    """A sandbox on a database file; the extra may be missing, and then this says how to get it."""
-    try:
-        from reconciler.sandbox import SandboxServer, SandboxSettings
-    except ImportError as error:
-        raise UsageError(
-            f"the sandbox needs a package that is not installed: {error.name}",
-            hint="pip install 'alter-sync[sandbox]'",
-        ) from error
+    """A sandbox on a database file."""
+    from reconciler.sandbox import SandboxServer, SandboxSettings
+
     _check_database(database)
     settings = SandboxSettings(
         latency_seconds=latency_seconds,
@@ -141,15 +159,21 @@ def use_key(server: SandboxServer, api_key: str) -> str | None:
 @contextmanager
 def running_sandbox(database: Path) -> Iterator[RunningSandbox]:
     """The sandbox, on a free loopback port, as long as this is open."""
-    with make_server(database) as server:
-        yield RunningSandbox(
-            server=server,
-            address=server.base_url,
-            app_key=Secret(server.app_key()),
-            clock=SandboxClock(server),
-            pat=Secret(server.pat()),
-            app_id=server.app_id(),
-        )
+    place = database.absolute()
+    with _STARTING:
+        server, users = _RUNNING.get(place) or (make_server(database), 0)
+        if not users:
+            server.start()
+        _RUNNING[place] = server, users + 1
+    try:
+        yield RunningSandbox(server, server.base_url, SandboxClock(server), is_new=not users)
+    finally:
+        with _STARTING:
+            server, users = _RUNNING.pop(place)
+            if users > 1:
+                _RUNNING[place] = server, users - 1
+            else:
+                server.stop()
 
 
 def write_alter(database: Path, folder: Path | None = None) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -33,7 +34,13 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signals(request: StopRequest, announce: Callable[[str], None]) -> Iterator[None]:
-    """While this is open, a signal asks to stop instead of ending the process in the middle of a delivery."""
+    """While this is open, a signal asks to stop instead of ending the process in the middle of a delivery.
+
+    Signals come to the main thread. Elsewhere this does nothing: whoever runs several apps listens for all.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
 
     def handle(number: int, _frame: FrameType | None) -> None:
         is_first = request.verdict() is None

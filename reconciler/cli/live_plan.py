@@ -68,8 +68,8 @@ def _checked_plan(
     from reconciler.planning.planner import PlanOptions, make_plan
 
     names = names_of(session, live)
-    check_targets(targets, names)
-    check_allowed_names(allow, names)
+    check_targets(targets, names, unknown=session.unknown)
+    check_allowed_names(allow, names, unknown=session.unknown)
     return make_plan(
         session.desired,
         live,

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
-from reconciler.cli.app import build_app
 from reconciler.cli.boundary import guarded
 from reconciler.cli.console import Console, OutputFormat
-from reconciler.cli.options import DEFAULT_SANDBOX
+from reconciler.cli.overview import COMPLETE, page_of
 from reconciler.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from typer._click.exceptions import UsageError as ClickUsageError
 
 
 def main() -> None:
     """What the ``alter-sync`` script calls."""
+    # A run keeps what it reads: to look for garbage in that again and again would take as long as a plan.
+    gc.set_threshold(300_000)
     _fill_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -35,30 +41,62 @@ def _fill_closed_streams() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Runs one command line and returns its exit code. Never raises, never exits the process."""
-    arguments = _with_sandbox_default(arguments)
+    console = _console_of(arguments)
 
     def action() -> ExitCode:
+        # typer alone takes longer than Python itself, and these need nothing of it.
+        page = page_of(arguments)
+        if page is not None:
+            console.text(page)
+            return ExitCode.OK
+        if arguments[0] == COMPLETE:
+            from reconciler.cli.completion import complete
+
+            return complete(console, arguments[1:])
         if "" in arguments:
             # `-c "$UNSET"` would otherwise mean the working directory, with every YAML in it.
             raise UsageError("an argument is empty", hint="is a variable of the shell not set?")
-        return ExitCode(_invoke(arguments))
+        return ExitCode(_invoke(_with_sandbox_default(arguments)))
 
-    return guarded(_console_of(arguments), action)
+    return guarded(console, action)
 
 
 def _invoke(arguments: Sequence[str]) -> int:
     """Calls typer. Its own complaints become ``UsageError``, so that they look like every other failure."""
     from typer._click.exceptions import UsageError as ClickUsageError
 
+    from reconciler.cli.app import build_app
+
     try:
         return build_app()(args=list(arguments), prog_name="alter-sync", standalone_mode=False) or 0
     except ClickUsageError as error:
-        command = error.ctx.command_path if error.ctx else "alter-sync"
-        raise UsageError(error.format_message(), hint=f"see: {command} --help") from error
+        raise UsageError(_message(error), hint=_hint(error)) from error
+
+
+def _message(error: ClickUsageError) -> str:
+    from typer._click.exceptions import NoSuchOption
+
+    if not isinstance(error, NoSuchOption):
+        return error.format_message()
+    near = " or ".join(repr(option) for option in error.possibilities or ())
+    return f"{error.message}. Did you mean {near}?" if near else error.message
+
+
+def _hint(error: ClickUsageError) -> str:
+    from typer._click.exceptions import NoSuchOption
+
+    command = error.ctx.command_path if error.ctx else "alter-sync"
+    if isinstance(error, NoSuchOption) and command == "alter-sync":
+        return (
+            f"options come after the command: alter-sync COMMAND {error.option_name}; see: alter-sync --help"
+        )
+    return f"see: {command} --help"
 
 
 def _with_sandbox_default(arguments: Sequence[str]) -> list[str]:
     # The parser knows no options with an optional value: a bare `--sandbox` gets its default here.
+    from reconciler.cli.options import DEFAULT_SANDBOX
+
     return [f"--sandbox={DEFAULT_SANDBOX}" if word == "--sandbox" else word for word in arguments]
 
 

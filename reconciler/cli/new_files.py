@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 
@@ -48,6 +49,50 @@ def write_new_folder(path: Path, files: Mapping[str, str]) -> None:
             raise
     except OSError as error:
         raise _is_there(path) if os.path.lexists(path) else _cannot_write(path, error) from error
+
+
+@contextmanager
+def new_files(files: Mapping[Path, str]) -> Iterator[None]:
+    """Writes files that must not exist, with their folders. A failure, also of the body, leaves none."""
+    made: list[Path] = []
+    try:
+        for path, text in files.items():
+            _make_folder(path.parent, made)
+            write_new_file(path, text)
+            made.append(path)
+        yield
+    except BaseException:
+        for path in reversed(made):
+            with suppress(OSError):  # a folder into which somebody else has put something stays
+                remove = path.rmdir if path.is_dir() else path.unlink
+                remove()
+        raise
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Writes a regular file anew, with the permissions that it has."""
+    draft = _draft(path)
+    try:
+        try:
+            draft.write_bytes(text.encode("utf-8", "surrogateescape"))
+            shutil.copymode(path, draft)
+            os.replace(draft, path)
+        finally:
+            draft.unlink(missing_ok=True)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+
+
+def _make_folder(folder: Path, made: list[Path]) -> None:
+    """Makes a folder and those above it, as far as they are missing, and notes each."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent, made)
+    try:
+        folder.mkdir()
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
+    made.append(folder)
 
 
 def _draft(path: Path) -> Path:

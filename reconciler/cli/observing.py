@@ -19,6 +19,7 @@ from reconciler.errors import AlterSyncError, ExitCode, Interrupted, UsageError
 if TYPE_CHECKING:
     from reconciler.cli.reporting import Reporter
     from reconciler.model.secret import Secret
+    from reconciler.reports.metrics import RunRecord
     from reconciler.reports.subject import Subject
     from reconciler.reports.view import StatusRow
 
@@ -51,6 +52,12 @@ class Watch:
 
     session: Session | None = None
     rows: Sequence[StatusRow] | None = None
+    # Of the run for one of several apps.
+    exit_code: ExitCode = ExitCode.OK
+    seconds: float = 0.0
+    subject: Subject | None = None
+    # The runs for the apps, when there are several.
+    apps: Sequence[Watch] = ()
 
 
 def _webhook(request: str) -> Secret:
@@ -82,7 +89,10 @@ def observing(
         if wanted.metrics is not None:
             seconds = time.monotonic() - started
             with _only_warning(console, "the metrics were not written"):
-                _write_metrics(wanted.metrics, command, watch, reporter, failure=failure, seconds=seconds)
+                subject = reporter.subject if reporter else None
+                exit_code = _exit_code(reporter, failure)
+                whole = replace(watch, exit_code=exit_code, seconds=seconds, subject=subject)
+                _write_metrics(wanted.metrics, [_record(command, one) for one in watch.apps or (whole,)])
         if wanted.webhooks and reporter is not None and not isinstance(failure, KeyboardInterrupt):
             with _only_warning(console, "nobody was notified"):
                 _notify(console, wanted, reporter.subject, failure)
@@ -110,18 +120,10 @@ def _exit_code(reporter: Reporter | None, failure: BaseException | None) -> Exit
             return ExitCode.ERROR
 
 
-def _write_metrics(
-    path: Path,
-    command: str,
-    watch: Watch,
-    reporter: Reporter | None,
-    *,
-    failure: BaseException | None,
-    seconds: float,
-) -> None:
-    from reconciler.reports.metrics import RunRecord, metrics_text
+def _record(command: str, watch: Watch) -> RunRecord:
+    from reconciler.reports.metrics import RunRecord
 
-    record = RunRecord(command, _exit_code(reporter, failure), datetime.now(UTC), seconds, rows=watch.rows)
+    record = RunRecord(command, watch.exit_code, datetime.now(UTC), watch.seconds, rows=watch.rows)
     if watch.session is not None:
         desired, cost = watch.session.desired, watch.session.api.stats()
         record = replace(
@@ -132,10 +134,18 @@ def _write_metrics(
             retries=cost.retries,
             waited_seconds=cost.waited_seconds,
         )
-    if reporter is not None:
-        subject = reporter.subject
+    elif watch.subject is not None and not watch.subject.apps:
+        record = replace(record, owner=watch.subject.owner, app=watch.subject.app)
+    if watch.subject is not None:
+        subject = watch.subject
         record = replace(record, plan=subject.plan, outcome=subject.outcome, drift=subject.drift)
-    _write(path, metrics_text(record, former=_read(path)))
+    return record
+
+
+def _write_metrics(path: Path, records: Sequence[RunRecord]) -> None:
+    from reconciler.reports.metrics import metrics_text
+
+    _write(path, metrics_text(*records, former=_read(path)))
 
 
 def _notify(console: Console, wanted: Wanted, subject: Subject, failure: BaseException | None) -> None:

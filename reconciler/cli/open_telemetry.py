@@ -24,7 +24,7 @@ from reconciler.cli.trace import Trace
 from reconciler.cli.wiring import tool_version
 
 if TYPE_CHECKING:
-    from reconciler.alter.retry import ApiEvent, Exchange
+    from reconciler.alter.retry import Exchange
     from reconciler.errors import ExitCode
     from reconciler.model.outcome import OperationOutcome
     from reconciler.model.plan import Operation
@@ -38,7 +38,7 @@ _FINE = (0, 10)
 
 
 class OpenTelemetry(Trace):
-    """The spans of one run. Each thread has its own agent and its own count of attempts."""
+    """The spans of one run. Each thread has its own agent."""
 
     def __init__(self, tracer: api.Tracer, run: Span) -> None:
         self._tracer = tracer
@@ -54,19 +54,13 @@ class OpenTelemetry(Trace):
         method, _, route = exchange.route.partition(" ")
         if route.startswith("/"):
             span.set_attributes({"http.request.method": method, "url.template": route})
-        span.set_attribute("alter_sync.attempt", getattr(self._here, "attempt", 1))
+        span.set_attribute("alter_sync.attempt", exchange.attempt)
         if exchange.status:
             span.set_attribute("http.response.status_code", exchange.status)
         if exchange.error or exchange.status >= 400:
             span.set_attribute("error.type", exchange.error or str(exchange.status))
             span.set_status(Status(StatusCode.ERROR))
-        self._here.attempt = 1
         span.end(end_time=began + int(exchange.seconds * _NANOSECONDS))
-
-    def retried(self, event: ApiEvent) -> None:
-        """Pauses for the rate limit are no attempt."""
-        if event.kind == "retry":
-            self._here.attempt = event.attempt + 1
 
     def begin_agent(self, operations: Sequence[Operation]) -> None:
         """What this thread asks from now on belongs to this agent."""

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from reconciler.cli.completion import agent_names, allowances, report_formats
 from reconciler.cli.console import Console, OutputFormat
 from reconciler.errors import UsageError
 
@@ -24,13 +25,16 @@ Config = Annotated[
 ]
 DEFAULT_CONFIG = [Path("agents.yaml")]
 
-# How many agents are worked on at once, and how many connections are kept open.
-DEFAULT_PARALLELISM = 8
+# How many agents are worked on, and how many requests are under way, at once and at most.
+DEFAULT_PARALLELISM = 32
 
 Target = Annotated[
     list[str],
     typer.Option(
-        "--target", help="Only agents of this name, or matching this glob; repeatable.", metavar="NAME|GLOB"
+        "--target",
+        help="Only agents of this name, or matching this glob; repeatable.",
+        metavar="NAME|GLOB",
+        autocompletion=agent_names,
     ),
 ]
 Shard = Annotated[
@@ -48,11 +52,18 @@ Allow = Annotated[
         "--allow",
         help="Let one agent pass one guard, or all agents with GUARD alone; repeatable.",
         metavar="GUARD[=AGENT]",
+        autocompletion=allowances,
     ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Parallelism = Annotated[
-    int, typer.Option("--parallelism", help="How many agents are worked on at once.", min=1, max=64)
+    int,
+    typer.Option(
+        "--parallelism",
+        help="How many agents are worked on at once, at most; slow answers and the rate limit make it fewer.",
+        min=1,
+        max=64,
+    ),
 ]
 Report = Annotated[
     list[str],
@@ -60,6 +71,7 @@ Report = Annotated[
         "--report",
         help="Also write a report of this format to this file; repeatable. Written on failure, too.",
         metavar="FORMAT=PATH",
+        autocompletion=report_formats,
     ),
 ]
 Policy = Annotated[
@@ -126,6 +138,14 @@ NoInput = Annotated[bool, typer.Option("--no-input", help="Never ask; fail where
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only data and errors.")]
 Verbose = Annotated[
     int, typer.Option("--verbose", "-v", count=True, help="Say more; -vv even more.", show_default=False)
+]
+TraceFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--trace",
+        help="Append what happens to this file: requests, retries, agents, sinks; no secrets.",
+        metavar="FILE",
+    ),
 ]
 
 

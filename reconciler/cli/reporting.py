@@ -33,6 +33,10 @@ class Reporter:
     is_written: bool = False
     # What could not be written, and why; the other files are written all the same.
     unwritten: list[str] = field(default_factory=list)
+    # Of a run for several apps what each has to tell; ``subject`` is then all of that.
+    parts: Sequence[Subject] = ()
+    # Whether it is about one of several apps, and leaves the files to the reporter of the whole.
+    is_part: bool = False
 
     @property
     def shows_access(self) -> bool:
@@ -55,18 +59,36 @@ class Reporter:
         run = replace(self.subject.run, plan_path="" if saved_to is None else str(saved_to))
         self.tell(plan=plan, findings=plan.findings or self.subject.findings, run=run)
 
+    def part(self) -> Reporter:
+        """A reporter for one of several apps."""
+        return Reporter(self.files, self.subject, is_part=True)
+
+    def gather(self, parts: Sequence[Subject], *, exit_code: ExitCode) -> None:
+        """Takes in what the apps have to tell."""
+        from reconciler.reports.several import merged
+
+        self.parts = parts
+        self.subject = merged(parts, whole=replace(self.subject, exit_code=exit_code))
+
+    def fail(self, error: AlterSyncError) -> None:
+        """The end of a run that came to no other."""
+        findings = error.diagnostics if isinstance(error, ConfigInvalid) else self.subject.findings
+        self.tell(failure=error, findings=findings)
+        if not self.is_written:
+            self.write(error.exit_code)
+
     def write(self, exit_code: ExitCode) -> None:
         """Writes the files, as the run would end now."""
-        from reconciler.reports.formats import writer_of
+        from reconciler.reports.formats import text_of
 
         self.tell(exit_code=exit_code)
         self.is_written = True
-        for name, path in self.files:
+        for name, path in () if self.is_part else self.files:
             try:
                 if name == "github":
                     tell_github(self.subject, path, os.environ)
                     continue
-                text = writer_of(name)(self.subject)
+                text = text_of(name, self.subject, self.parts)
                 path.write_text(text if text.endswith("\n") else f"{text}\n", encoding="utf-8")
             except OSError as error:
                 self.unwritten.append(f"the report {path} cannot be written: {error.strerror}")
@@ -110,10 +132,7 @@ def reporting(
     try:
         yield reporter
     except AlterSyncError as error:
-        findings = error.diagnostics if isinstance(error, ConfigInvalid) else reporter.subject.findings
-        reporter.tell(failure=error, findings=findings)
-        if not reporter.is_written:
-            reporter.write(error.exit_code)
+        reporter.fail(error)
         raise
     except KeyboardInterrupt:
         if not reporter.is_written:

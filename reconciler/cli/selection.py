@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from reconciler.model.shard import Shard
     from reconciler.planning.facts import Allowances
 
+# Where names that no agent of one app has are noted instead of refused: another app may have them.
+Unknown = dict[str, UsageError] | None
+
 # More jobs than that do not wait for each other, they wait for the API.
 _MOST_SHARDS = 1000
 _WHY_ABSOLUTE = {
@@ -72,14 +75,17 @@ def _counted_by_others(environ: Mapping[str, str]) -> str:
     )
 
 
-def check_allowed_names(allow: Allowances, names: Collection[str]) -> None:
+def check_allowed_names(allow: Allowances, names: Collection[str], *, unknown: Unknown = None) -> None:
     """Refuses an agent in ``--allow`` that is neither declared nor live."""
-    _check_names([name for _, name in allow.pairs if name], names, what="--allow", globs=False)
+    given = [name for _, name in allow.pairs if name]
+    _check_names(given, names, what="--allow", globs=False, unknown=unknown)
 
 
-def check_targets(targets: Sequence[str], names: Collection[str], *, what: str = "--target") -> None:
+def check_targets(
+    targets: Sequence[str], names: Collection[str], *, what: str = "--target", unknown: Unknown = None
+) -> None:
     """Refuses a target that no agent has, with the nearest one that is there."""
-    _check_names(targets, names, what=what, globs=True)
+    _check_names(targets, names, what=what, globs=True, unknown=unknown)
 
 
 def declared_names(patterns: Sequence[str], declared: Collection[AgentName]) -> frozenset[AgentName]:
@@ -90,12 +96,18 @@ def declared_names(patterns: Sequence[str], declared: Collection[AgentName]) -> 
     return frozenset(name for name in declared if matches(name, patterns))
 
 
-def _check_names(given: Sequence[str], names: Collection[str], *, what: str, globs: bool) -> None:
+def _check_names(
+    given: Sequence[str], names: Collection[str], *, what: str, globs: bool, unknown: Unknown = None
+) -> None:
     from reconciler.planning.selecting import matches
 
     for name in given:
-        if not (any(matches(known, (name,)) for known in names) if globs else name in names):
-            raise UsageError(
-                f"{what} {name}: no such agent, declared or live" if what else f"no agent {name} is declared",
-                hint=did_you_mean(name, names),
-            )
+        if any(matches(known, (name,)) for known in names) if globs else name in names:
+            continue
+        error = UsageError(
+            f"{what} {name}: no such agent, declared or live" if what else f"no agent {name} is declared",
+            hint=did_you_mean(name, names),
+        )
+        if unknown is None:
+            raise error
+        unknown[error.message] = error

@@ -6,7 +6,7 @@ import os
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -15,6 +15,7 @@ from reconciler.cli.console import Console
 from reconciler.cli.options import DEFAULT_CONFIG, DEFAULT_SANDBOX
 from reconciler.errors import CredentialMissing, FileMissing, UsageError
 from reconciler.model.desired import DEFAULT_BASE_URL, AppRef
+from reconciler.model.nearest import did_you_mean
 from reconciler.model.secret import Secret
 
 if TYPE_CHECKING:
@@ -47,10 +48,25 @@ class Source:
         words = ("alter-sync", *words, *self._options())
         return shlex.join(words)
 
+    def narrowed(self, files: Sequence[Path]) -> Source:
+        """The same for some of the files alone; a folder that is all theirs is named instead of them."""
+        from reconciler.config.files import config_files
+
+        theirs, config = set(files), list[Path]()
+        for path in self.config:
+            if path.is_dir() and theirs.issuperset(inside := config_files([path])):
+                theirs.difference_update(inside)
+                config.append(path)
+        return replace(self, config=[*config, *sorted(theirs, key=str)])
+
+    def config_words(self) -> list[str]:
+        """The options that name the configuration; none for the default."""
+        if list(self.config) == DEFAULT_CONFIG:
+            return []
+        return [word for path in self.config for word in ("-c", str(path))]
+
     def _options(self) -> list[str]:
-        words: list[str] = []
-        if list(self.config) != DEFAULT_CONFIG:
-            words += [word for path in self.config for word in ("-c", str(path))]
+        words = self.config_words()
         if self.sandbox is not None:
             words.append("--sandbox" if self.sandbox == DEFAULT_SANDBOX else f"--sandbox={self.sandbox}")
         if self.api_key_file is not None:
@@ -76,50 +92,97 @@ def open_endpoint(console: Console, source: Source, app: AppRef) -> Iterator[End
     if source.sandbox is None:
         from reconciler.alter.clock import SystemClock
 
-        base_url = os.environ.get(_BASE_URL_ENV) or app.base_url or DEFAULT_BASE_URL
-        dashboard = _dashboard(source, app)
+        dashboard = find_dashboard(source, app)
         api_key = _api_key(source, app, is_needed=dashboard is None)
-        base_url = base_url.rstrip("/")
+        base_url = find_base_url(app)[0].rstrip("/")
         yield Endpoint(base_url, base_url, SystemClock(), api_key, dashboard)
         return
     from reconciler.alter.program import DashboardAccess
     from reconciler.cli.embedded import running_sandbox
 
     with running_sandbox(source.sandbox) as sandbox:
-        console.say(f"sandbox: {source.sandbox}")
-        dashboard = DashboardAccess(str(sandbox.alter_cli), sandbox.pat, source.app_id or sandbox.app_id)
+        if sandbox.is_new:
+            console.say(f"sandbox: {source.sandbox}")
+        access = sandbox.access(app.name)
+        dashboard = DashboardAccess(str(sandbox.alter_cli), access.pat, source.app_id or access.app_id)
         name = f"sandbox:{quote(str(source.sandbox))}"
-        yield Endpoint(sandbox.address, name, sandbox.clock, sandbox.app_key, dashboard)
+        yield Endpoint(sandbox.address, name, sandbox.clock, access.app_key, dashboard)
 
 
-def _api_key(source: Source, app: AppRef, *, is_needed: bool) -> Secret | None:
-    """The app's runtime key, from the file that was named or from the environment; never from an argument."""
-    variable = app.api_key_env
+def check_credentials(source: Source, apps: Sequence[AppRef]) -> None:
+    """Refuses what would lead two of several apps to one: a name alone does not make them two."""
+    if source.api_key_file is not None:
+        raise UsageError(
+            f"--api-key-file is the key of one app, and the configuration is of {len(apps)}",
+            hint="set the variable that app.api_key_env names, for each app; or name one app's files with -c",
+        )
+    if source.sandbox is not None:
+        return
+    if has_token() and os.environ.get(_APP_ID_ENV, "").strip():
+        raise UsageError(
+            f"{_APP_ID_ENV} names one app, and the configuration is of {len(apps)}",
+            hint=f"unset it, and write each app's id into its configuration, as app.id; {_TOKEN_ENV} goes on",
+        )
+    owners: dict[tuple[Secret | str | None, str], AppRef] = {}
+    for app in apps:
+        key, _ = find_api_key(source, app)
+        if key is None and not has_token():
+            continue  # told for the app alone: the others need not wait for it
+        first = owners.setdefault((key or app.id, find_base_url(app)[0].rstrip("/")), app)
+        if first is not app:
+            what = f"key, in {first.api_key_env} and {app.api_key_env}" if key else "app.id, or have none"
+            raise UsageError(
+                f"apps {first.name} and {app.name} have the same {what}: each would undo the other's work",
+                hint=did_you_mean(app.name, [first.name]) or "give each app a credential of its own",
+            )
+
+
+def find_base_url(app: AppRef) -> tuple[str, str]:
+    """The address of the API, and where it comes from: the environment wins over the configuration."""
+    if address := os.environ.get(_BASE_URL_ENV):
+        return address, f"environment variable {_BASE_URL_ENV}"
+    return (app.base_url, "app.base_url") if app.base_url else (DEFAULT_BASE_URL, "the default")
+
+
+def find_api_key(source: Source, app: AppRef) -> tuple[Secret | None, str]:
+    """The app's runtime key, and where it comes from: the file that was named, or else the environment."""
     if source.api_key_file is not None:
         text, origin = _read_key_file(source.api_key_file), str(source.api_key_file)
     else:
-        text, origin = os.environ.get(variable, "").strip(), f"environment variable {variable}"
-    if text:
-        return Secret(text)
-    if not is_needed and source.api_key_file is None:
-        return None
+        text, origin = os.environ.get(app.api_key_env, "").strip(), f"environment variable {app.api_key_env}"
+    return Secret(text) if text else None, origin
+
+
+def _api_key(source: Source, app: AppRef, *, is_needed: bool) -> Secret | None:
+    api_key, origin = find_api_key(source, app)
+    if api_key is not None or (not is_needed and source.api_key_file is None):
+        return api_key
     raise CredentialMissing(
         f"no API key in {origin}",
-        hint=f"set {variable} to the app's runtime key (alter_rk_…), use --api-key-file PATH, "
+        hint=f"set {app.api_key_env} to the app's runtime key (alter_rk_…), use --api-key-file PATH, "
         "or ALTER_PAT for the dashboard plane, or try the tool with --sandbox",
     )
 
 
-def _dashboard(source: Source, app: AppRef) -> DashboardAccess | None:
+def find_dashboard(source: Source, app: AppRef) -> DashboardAccess | None:
     """The dashboard plane, when there is a personal access token for it."""
     token = os.environ.get(_TOKEN_ENV, "").strip()
     if not token:
         return None
     from reconciler.alter.program import DashboardAccess
 
-    # The environment wins over the configuration, as it does for the address.
-    app_id = source.app_id or os.environ.get(_APP_ID_ENV, "").strip() or app.id
-    return DashboardAccess(os.environ.get(_PROGRAM_ENV) or "alter", Secret(token), app_id)
+    return DashboardAccess(
+        os.environ.get(_PROGRAM_ENV) or "alter", Secret(token), find_app_id(source, app)[0]
+    )
+
+
+def find_app_id(source: Source, app: AppRef) -> tuple[str | None, str]:
+    """The app of the dashboard plane, and where it comes from; the environment wins here, too."""
+    if source.app_id:
+        return source.app_id, "--app"
+    if app_id := os.environ.get(_APP_ID_ENV, "").strip():
+        return app_id, f"environment variable {_APP_ID_ENV}"
+    return (app.id, "app.id") if app.id else (None, "the linked workspace")
 
 
 def has_token() -> bool:

@@ -6,21 +6,22 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reconciler import __version__
 from reconciler.cli.boundary import ConfigInvalid
 from reconciler.cli.console import Console
 from reconciler.cli.options import DEFAULT_PARALLELISM
+from reconciler.cli.selection import Unknown
 from reconciler.cli.source import Endpoint, Source, open_endpoint
+from reconciler.cli.traffic import Traffic
 from reconciler.errors import UsageError
 from reconciler.model.desired import Desired
 from reconciler.model.diagnostic import Diagnostic
 
 if TYPE_CHECKING:
     from reconciler.alter.dashboard_plane import DashboardPlane
-    from reconciler.alter.retry import ApiEvent, Exchange
     from reconciler.alter.sdk_plane import SdkPlane
     from reconciler.model.agent import AgentName
     from reconciler.model.plan import Plane
@@ -29,10 +30,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """A configuration without errors, and the warnings about it."""
+    """A configuration without errors, the warnings about it, and the files that it is made of."""
 
     desired: Desired
     findings: tuple[Diagnostic, ...]
+    files: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,28 +50,50 @@ class Session:
     feed: AuditFeed | None
     clock: Clock
     parallelism: int
+    # Of one of several apps: see ``selection.Unknown``.
+    unknown: Unknown = None
 
 
 def tool_version() -> str:
-    """The installed version; a checkout without one says so."""
-    try:
-        return version("alter-sync")
-    except PackageNotFoundError:
-        return "0+unknown"
+    """The version of this program."""
+    return __version__
 
 
-def load_configuration(source: Source) -> Configuration:
-    """Reads the YAML; ``ConfigInvalid`` with every finding when it has errors."""
-    from reconciler.config.loader import load
+def load_configurations(source: Source) -> tuple[Configuration, ...]:
+    """Reads the YAML, app by app; ``ConfigInvalid`` with every finding when it has errors."""
+    from reconciler.config.loader import load_apps
 
     try:
         Path.cwd()
     except FileNotFoundError as error:
         raise UsageError("the working directory is gone", hint="change to one that exists") from error
-    loaded = load(source.config, now=datetime.now(UTC))
-    if loaded.desired is None:
+    loaded = load_apps(source.config, now=datetime.now(UTC))
+    if not loaded.apps:
         raise ConfigInvalid(loaded.diagnostics)
-    return Configuration(loaded.desired, loaded.diagnostics)
+    if len(loaded.apps) == 1:
+        return (Configuration(loaded.apps[0].desired, loaded.diagnostics, loaded.apps[0].files),)
+    by_file = {str(file): number for number, app in enumerate(loaded.apps) for file in app.files}
+    findings: list[list[Diagnostic]] = [[] for _ in loaded.apps]
+    for found in loaded.diagnostics:
+        findings[by_file.get(found.position.file, 0) if found.position else 0].append(found)
+    return tuple(
+        Configuration(app.desired, tuple(about), app.files)
+        for app, about in zip(loaded.apps, findings, strict=True)
+    )
+
+
+def load_configuration(source: Source, *, what: str = "this command") -> Configuration:
+    """The same where there may be one app only. ``what`` asks for that, as a user would call it."""
+    first, *others = load_configurations(source)
+    if others:
+        names = [one.desired.app.name for one in (first, *others)]
+        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        one = " ".join(source.narrowed(first.files).config_words())
+        raise UsageError(
+            f"{what} works on one app, and the configuration is of {len(names)}: {shown}",
+            hint=f"name the files of one, like {one}; `alter-sync matrix` lists them all",
+        )
+    return first
 
 
 @contextmanager
@@ -101,6 +125,7 @@ def connected(
     *,
     parallelism: int = DEFAULT_PARALLELISM,
     is_stopping: Callable[[], bool] = lambda: False,
+    unknown: Unknown = None,
 ) -> Iterator[Session]:
     """Connects for a configuration that is at hand: over the SDK plane when there is a key for it."""
     from reconciler.alter.clock import SystemClock
@@ -108,13 +133,9 @@ def connected(
 
     desired = configuration.desired
 
-    def tell(event: ApiEvent) -> None:
-        console.trace.retried(event)
-        _tell(console, event)
-
-    on_exchange = console.trace.exchanged
+    traffic = Traffic(console)
     with open_endpoint(console, source, desired.app) as endpoint:
-        dashboard, feed = _dashboard_plane(endpoint, tell, is_stopping, on_exchange)
+        dashboard, feed = _dashboard_plane(endpoint, traffic, is_stopping)
 
         def session(plane: Plane, api: SdkPlane | DashboardPlane) -> Session:
             return Session(
@@ -126,29 +147,29 @@ def connected(
                 feed,
                 endpoint.clock,
                 parallelism,
+                unknown,
             )
 
         if endpoint.api_key is not None:
-            with SdkPlane.connect(
+            api = SdkPlane.connect(
                 base_url=endpoint.base_url,
                 api_key=endpoint.api_key,
                 owner=desired.owner,
                 clock=SystemClock(),
                 parallelism=parallelism,
-                on_event=tell,
+                on_event=traffic.on_event,
                 is_stopping=is_stopping,
-                on_exchange=on_exchange,
-            ) as api:
+                on_exchange=traffic.on_exchange,
+            )
+            with api, traffic.summed_up(api):
                 yield session("sdk", api)
         elif dashboard is not None:
-            yield session("dashboard", dashboard)
+            with traffic.summed_up(dashboard):
+                yield session("dashboard", dashboard)
 
 
 def _dashboard_plane(
-    endpoint: Endpoint,
-    tell: Callable[[ApiEvent], None],
-    is_stopping: Callable[[], bool],
-    on_exchange: Callable[[Exchange], None],
+    endpoint: Endpoint, traffic: Traffic, is_stopping: Callable[[], bool]
 ) -> tuple[DashboardPlane | None, AuditFeed | None]:
     """The dashboard plane's agents and its feed, when there is a token for it."""
     if endpoint.dashboard is None:
@@ -162,10 +183,10 @@ def _dashboard_plane(
         Commands(
             endpoint.dashboard,
             clock=SystemClock(),
-            on_event=tell,
+            on_event=traffic.on_event,
             is_stopping=is_stopping,
             is_for_feed=is_for_feed,
-            on_exchange=on_exchange,
+            on_exchange=traffic.on_exchange,
         )
         for is_for_feed in (False, True)
     )
@@ -182,9 +203,3 @@ def open_sinks(desired: Desired, agents: Collection[AgentName]) -> Mapping[str, 
     return {
         name: open_sink(desired.sinks[name], former_owners=desired.former_owners) for name in sorted(used)
     }
-
-
-def _tell(console: Console, event: ApiEvent) -> None:
-    if console.is_verbose or event.attempt >= 3:  # one hiccup is nobody's business, a long wait is
-        what = f"{event.route}: {event.reason}, trying again" if event.attempt else "rate limit: going on"
-        console.say(f"{what} in {event.wait_seconds:.1f} s")

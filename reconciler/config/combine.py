@@ -66,14 +66,14 @@ def combine(documents: Sequence[Document], findings: Findings) -> Combined:
     """Joins the files, reporting where they contradict each other and what none of them says."""
     broken = frozenset(pair for document in documents for pair in document.broken)
     start = Position(documents[0].file, 1, 1)
-    owner = _one("owner", _sections(documents, "owner"), findings)
+    owner = _one("owner", sections(documents, "owner"), findings)
     if owner is None and ("owner", "") not in broken:
         hint = "Add `owner: team/agents`: only agents that carry this mark are ever changed."
         findings.error("missing-key", "no `owner` is declared", start, hint=hint)
-    apps = list(_sections(documents, "app"))
+    apps = list(sections(documents, "app"))
     if not apps and ("app", "") not in broken:
         findings.error("missing-key", "no `app` is declared", start, hint="Add `app: {name: my-app}`.")
-    agents = list(_sections(documents, "agents"))
+    agents = list(sections(documents, "agents"))
     if not agents and ("agents", "") not in broken:
         message = "no `agents` key is declared; that is refused, because it could mean to revoke everything"
         hint = "Write `agents: {}` if there really are to be none."
@@ -82,11 +82,11 @@ def combine(documents: Sequence[Document], findings: Findings) -> Combined:
         owner=owner.data if owner else "",
         app=_app(apps, findings),
         former_owners=tuple(_items(documents, "former_owners")),
-        defaults=_one("defaults", _sections(documents, "defaults"), findings),
+        defaults=_one("defaults", sections(documents, "defaults"), findings),
         templates=_named("templates", documents, findings),
         policies=_named("rotation_policies", documents, findings),
         sinks=_named("sinks", documents, findings),
-        guards=_one("guards", _sections(documents, "guards"), findings),
+        guards=_one("guards", sections(documents, "guards"), findings),
         freeze=tuple(_items(documents, "freeze")),
         ignore_drift=tuple(_items(documents, "ignore_drift")),
         agents=tuple(_entries("agents", documents)),
@@ -95,7 +95,8 @@ def combine(documents: Sequence[Document], findings: Findings) -> Combined:
     )
 
 
-def _sections(documents: Iterable[Document], section: str) -> Iterable[Entry]:
+def sections(documents: Iterable[Document], section: str) -> Iterable[Entry]:
+    """One section of every file that has it, unless it was refused already."""
     for document in documents:
         if section in document.data and (section, "") not in document.broken:
             at = position(document.file, document.root.keys[section])
@@ -105,7 +106,7 @@ def _sections(documents: Iterable[Document], section: str) -> Iterable[Entry]:
 
 def _entries(section: str, documents: Iterable[Document]) -> Iterable[Entry]:
     broken = {document.file: document.broken for document in documents}
-    for whole in _sections(documents, section):
+    for whole in sections(documents, section):
         if isinstance(whole.node, Table):
             keys, values = whole.node.keys, whole.node.values
             for name, data in whole.data.items():
@@ -114,7 +115,7 @@ def _entries(section: str, documents: Iterable[Document]) -> Iterable[Entry]:
 
 
 def _items(documents: Iterable[Document], section: str) -> Iterable[Entry]:
-    for whole in _sections(documents, section):
+    for whole in sections(documents, section):
         for index, data in enumerate(whole.data):
             node = node_at(whole.node, (index,))
             yield Entry(section, data, node, whole.file, position(whole.file, node))

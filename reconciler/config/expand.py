@@ -10,7 +10,7 @@ from math import prod
 
 from reconciler.config.combine import Combined, Entry
 from reconciler.config.findings import Findings, shown
-from reconciler.config.nodes import Table, position
+from reconciler.config.nodes import FieldKey, Place, Places, Table
 from reconciler.model.diagnostic import Position
 from reconciler.model.values import Json, JsonObject, without_nulls
 
@@ -30,7 +30,7 @@ class Layer:
     """Fields and where each stands. ``rotation`` is a tuple: each layer's own, the outermost first."""
 
     data: JsonObject = field(default_factory=dict)
-    places: Mapping[str, Position] = field(default_factory=dict)
+    places: Mapping[FieldKey, Place] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def expand(combined: Combined, findings: Findings) -> Iterator[Flat]:
         if loops:
             yield from _generated(entry, merged, loops)
         else:
-            yield Flat(entry.name, entry.at, merged.data, merged.places)
+            yield Flat(entry.name, entry.at, merged.data, Places(merged.places))
 
 
 def merge(base: Layer, over: Layer) -> Layer:
@@ -87,14 +87,16 @@ def merge(base: Layer, over: Layer) -> Layer:
                 del data[key]
             for inner in value:
                 if value[inner] is None:
-                    places.pop(f"{key}.{inner}", None)
+                    places.pop((key, inner), None)
         else:
-            _forget(places, key, inherited)
+            if inherited is not None:
+                _forget(places, key, inherited)
             data[key] = without_nulls(value)
-    for path, place in over.places.items():
-        key, _, inner = path.partition(".")
-        if key in data and (not inner or inner in data[key]):
-            places[path] = place
+    places |= {
+        (key, inner): place
+        for (key, inner), place in over.places.items()
+        if key in data and (inner is None or inner in data[key])
+    }
     return Layer(data, places)
 
 
@@ -106,23 +108,23 @@ def _bases(combined: Combined) -> dict[str | None, Layer]:
 
 
 def _layer(entry: Entry) -> Layer:
-    table, places = entry.node, {}
+    table, file, places = entry.node, entry.file, dict[FieldKey, Place]()
     if isinstance(table, Table):
         for key, scalar in table.keys.items():
-            places[key] = position(entry.file, scalar)
+            places[key, None] = file, scalar
             value = table.values[key]
             if key in _WITH_PLACES and isinstance(value, Table):
                 for inner, inner_key in value.keys.items():
-                    places[f"{key}.{inner}"] = position(entry.file, inner_key)
+                    places[key, inner] = file, inner_key
     own = {key: value for key, value in (entry.data or {}).items() if key not in ("template", "for_each")}
     return Layer(own, places)
 
 
-def _forget(places: dict[str, Position], key: str, inherited: Json) -> None:
-    places.pop(key, None)
+def _forget(places: dict[FieldKey, Place], key: str, inherited: Json) -> None:
+    places.pop((key, None), None)
     if isinstance(inherited, dict):
         for inner in inherited:
-            places.pop(f"{key}.{inner}", None)
+            places.pop((key, inner), None)
 
 
 def _merged_maps(base: JsonObject, over: JsonObject) -> JsonObject:
@@ -159,10 +161,11 @@ def _placeholders_fit(entry: Entry, loops: JsonObject, findings: Findings) -> bo
 
 def _generated(entry: Entry, merged: Layer, loops: Mapping[str, list[Json]]) -> Iterator[Flat]:
     pattern = re.compile("|".join(re.escape(f"{{{name}}}") for name in loops))
+    places = Places(merged.places)
     for values in product(*loops.values()):
         texts = {f"{{{name}}}": str(value) for name, value in zip(loops, values, strict=True)}
         data = {key: _substituted(value, pattern, texts) for key, value in merged.data.items()}
-        yield Flat(_substituted(entry.name, pattern, texts), entry.at, data, merged.places)
+        yield Flat(_substituted(entry.name, pattern, texts), entry.at, data, places)
 
 
 def _substituted(value: Json, pattern: re.Pattern[str], texts: Mapping[str, str]) -> Json:
@@ -178,15 +181,13 @@ def _substituted(value: Json, pattern: re.Pattern[str], texts: Mapping[str, str]
 
 
 def _weight(value: Json) -> int:
-    match value:
-        case str():
-            return _VALUE_WEIGHT + (len(value) + _LONGEST_VALUE * value.count("{") if "{" in value else 0)
-        case list():
-            return _VALUE_WEIGHT + sum(map(_weight, value))
-        case dict():
-            return _VALUE_WEIGHT + sum(map(_weight, value.values()))
-        case _:
-            return _VALUE_WEIGHT
+    if isinstance(value, str):
+        return _VALUE_WEIGHT + (len(value) + _LONGEST_VALUE * value.count("{") if "{" in value else 0)
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list):
+        return _VALUE_WEIGHT
+    return _VALUE_WEIGHT + sum(map(_weight, value))
 
 
 def _refuse_template(name: str, entry: Entry, combined: Combined, *, findings: Findings) -> None:

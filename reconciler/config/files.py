@@ -92,7 +92,7 @@ def _files_of(path: Path) -> list[Path]:
             if not inside:
                 raise UsageError(
                     f"the folder {name} holds no *.yaml or *.yml",
-                    hint="Name another with --config; `alter-sync demo --keep demo` shows a first one.",
+                    hint="Name another with --config; `alter-sync init` writes a first one.",
                 )
             return inside
         if path.is_file():
@@ -112,7 +112,7 @@ def _missing_hint(path: Path) -> str:
     match = nearest(path.name, nearby) or (min(nearby) if len(nearby) == 1 else "")
     if match:
         return f"Did you mean {shown(str(nearby[match]), limit=MAX_PATH)}?"
-    return "Name another file with --config; `alter-sync demo --keep demo` writes a first one."
+    return "Name another file with --config; `alter-sync init` writes a first one."
 
 
 def _decoded(raw: bytes, file: str, findings: Findings) -> str | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from reconciler.config import schema
 from reconciler.config.agents import AgentBuilder
+from reconciler.config.apps import by_app
 from reconciler.config.combine import NAMED_SECTIONS, Combined, Document, combine
 from reconciler.config.expand import expand
 from reconciler.config.explain import explain
@@ -20,11 +21,14 @@ from reconciler.config.lint import lint
 from reconciler.config.nodes import Table
 from reconciler.config.settings import drift_ignores, freeze_windows, guard_settings
 from reconciler.config.shapes import read
-from reconciler.config.sink_refs import check_places, sink_refs
+from reconciler.config.sink_refs import check_places, check_places_apart, sink_refs
 from reconciler.config.source import parse
 from reconciler.model.desired import DEFAULT_API_KEY_ENV, AppRef, Desired
 from reconciler.model.diagnostic import Diagnostic
 from reconciler.model.scopes import LEGACY_PROVIDER, SLUGS_PROVIDER
+
+# About a thousand agents.
+_MANY_OBJECTS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,22 @@ class Loaded:
     diagnostics: tuple[Diagnostic, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class LoadedApp:
+    """One app's configuration and the files that it is made of."""
+
+    desired: Desired
+    files: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedApps:
+    """What the files of a run mean, app by app. There are no ``apps`` exactly when a finding is an error."""
+
+    apps: tuple[LoadedApp, ...]
+    diagnostics: tuple[Diagnostic, ...]
+
+
 def load(paths: Sequence[Path], *, now: datetime | None = None) -> Loaded:
     """Reads files and folders as one configuration; ``now`` (aware) decides which ``ignore`` entries ended.
 
@@ -42,14 +62,28 @@ def load(paths: Sequence[Path], *, now: datetime | None = None) -> Loaded:
     path that is not there and ``UsageError`` for one that cannot be read.
     """
     findings = Findings()
-    files = config_files(paths)
     desired: Desired | None = None
     with _without_gc():
-        documents = [document for file in files if (document := _document(file, findings))]
-        # A file that cannot be understood may hold what the others refer to: nothing more can be said.
-        if len(documents) == len(files):
+        if documents := _documents(config_files(paths), findings):
             desired = _desired(documents, now or datetime.now(UTC), findings)
     return Loaded(None if findings.has_errors else desired, findings.sorted())
+
+
+def load_apps(paths: Sequence[Path], *, now: datetime | None = None) -> LoadedApps:
+    """Reads files and folders as one configuration for each app that they name; else as ``load``."""
+    findings = Findings()
+    with _without_gc():
+        documents = _documents(config_files(paths), findings)
+        groups = by_app(documents, findings) if documents else ()
+        apps = tuple(
+            LoadedApp(
+                _desired(group, now or datetime.now(UTC), findings),
+                tuple(Path(document.file) for document in group),
+            )
+            for group in groups
+        )
+        check_places_apart([app.desired for app in apps], findings)
+    return LoadedApps(() if findings.has_errors else apps, findings.sorted())
 
 
 def load_text(text: str, *, file: str, now: datetime) -> Loaded:
@@ -76,6 +110,8 @@ def catalogue_findings(desired: Desired, catalogue: Mapping[str, frozenset[str]]
         for provider, names in agent.scopes.by_provider:
             if provider in (SLUGS_PROVIDER, LEGACY_PROVIDER):
                 continue
+            if provider in catalogue and catalogue[provider].issuperset(names):
+                continue
             at = agent.position_of(f"scopes.{provider}")
             if provider not in catalogue:
                 hint = findings.suggest(provider, catalogue)
@@ -88,6 +124,15 @@ def catalogue_findings(desired: Desired, catalogue: Mapping[str, frozenset[str]]
                     hint = findings.suggest(name, catalogue[provider])
                     findings.warning("unknown-scope", f"{provider} has no scope {shown(name)}", at, hint=hint)
     return findings.sorted()
+
+
+def _documents(files: Sequence[Path], findings: Findings) -> Sequence[Document]:
+    """What the files say; nothing when one of them cannot be understood.
+
+    It may hold what the others refer to, so nothing more can be said.
+    """
+    documents = [document for file in files if (document := _document(file, findings))]
+    return documents if len(documents) == len(files) else ()
 
 
 def _document(path: Path, findings: Findings) -> Document | None:
@@ -163,4 +208,7 @@ def _without_gc() -> Iterator[None]:
         yield
     finally:
         if was_enabled:
+            if gc.get_count()[0] > _MANY_OBJECTS:
+                # They live as long as the run, so that to look at them even once is lost time.
+                gc.freeze()
             gc.enable()

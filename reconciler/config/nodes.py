@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -42,6 +42,30 @@ class Table:
 
 
 Node: TypeAlias = Scalar | Listing | Table
+
+
+# A field, or one entry of a field that is compared entry by entry; and where it is, with the file first.
+FieldKey: TypeAlias = tuple[str, str | None]
+Place: TypeAlias = tuple[str, Node]
+
+
+class Places(Mapping[str, Position]):
+    """Where an agent's fields stand, by path. Worked out when it is asked for, and of most nobody asks."""
+
+    __slots__ = ("_places",)
+
+    def __init__(self, places: Mapping[FieldKey, Place]) -> None:
+        self._places = places
+
+    def __getitem__(self, path: str) -> Position:
+        field, dot, entry = path.partition(".")
+        return position(*self._places[field, entry if dot else None])
+
+    def __iter__(self) -> Iterator[str]:
+        return (field if entry is None else f"{field}.{entry}" for field, entry in self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
 
 
 def position(file: str, node: Node) -> Position:

@@ -15,7 +15,7 @@ from reconciler.model.values import Json
 if TYPE_CHECKING:
     from jsonschema_rs import Draft7Validator
 
-SchemaName = Literal["agents", "plan", "outcome", "drift", "check", "policy"]
+SchemaName = Literal["agents", "plan", "outcome", "drift", "check", "policy", "doctor", "runs"]
 # A message of the validator repeats the value, which may be the whole document.
 _LONGEST_FAULT = 200
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os.path
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TypeAlias
 
@@ -13,7 +13,7 @@ from reconciler.config.findings import Findings, shown
 from reconciler.config.lint import lint_duration
 from reconciler.config.times import written
 from reconciler.model.agent import AgentName
-from reconciler.model.desired import DesiredAgent, SinkRef
+from reconciler.model.desired import Desired, DesiredAgent, SinkRef
 from reconciler.model.diagnostic import Position
 from reconciler.model.values import Json, JsonObject
 
@@ -70,6 +70,24 @@ def check_places(
                 continue
             reported.add(place)
             _report_clash(agent, sinks[name], first, first_sink=first_sink, findings=findings)
+
+
+def check_places_apart(apps: Sequence[Desired], findings: Findings) -> None:
+    """Reports places that two apps would write to, the first one of each agent."""
+    taken: dict[tuple[str, ...], tuple[Desired, DesiredAgent]] = {}
+    for app in apps:
+        addresses = {name: _address(ref) for name, ref in app.sinks.items() if ref.type != "command"}
+        for agent in app.agents.values():
+            for name in addresses.keys() & {*agent.deliver_to}:
+                other, first = taken.setdefault(_filled(addresses[name], agent.name), (app, agent))
+                if other is not app:
+                    thing, key = _PLACES[app.sinks[name].type]
+                    message = (
+                        f"{agent.name} of {shown(app.app.name)} (here) and {first.name} of "
+                        f"{shown(other.app.name)} ({first.position}) would share one {thing}"
+                    )
+                    hint = f"Give the sink {shown(name)} of one of the apps another {key}."
+                    findings.error("same-place", message, agent.position, hint=hint)
 
 
 def _report_clash(

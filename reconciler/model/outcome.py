@@ -12,6 +12,8 @@ from reconciler.model.agent import AgentName
 from reconciler.model.plan import Blocked, OperationKind, Waiting
 
 OUTCOME_FORMAT = "alter-sync.outcome/1"
+# What holds a document for each of several apps.
+RUNS_FORMAT = "alter-sync.runs/1"
 
 Status = Literal["done", "failed", "not_tried"]
 

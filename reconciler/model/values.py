@@ -11,6 +11,6 @@ JsonObject: TypeAlias = Mapping[str, Json]
 
 def without_nulls(value: Json) -> Json:
     """The value without the fields that are ``null``, at every depth: to Alter they are absent."""
-    if isinstance(value, Mapping):
-        return {key: without_nulls(item) for key, item in value.items() if item is not None}
-    return value
+    if isinstance(value, str) or not isinstance(value, dict | Mapping):
+        return value
+    return {key: without_nulls(item) for key, item in value.items() if item is not None}

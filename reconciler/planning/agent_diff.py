@@ -68,10 +68,10 @@ def policy_in_sync(desired: JsonObject, live: JsonObject, applied: str | None) -
     ``applied`` is the mark's fingerprint. It is ``<declared>:<answered>`` when the server's answer to exactly
     this declared policy had more in it than was sent, so those additions are the server's defaults.
     """
-    if applied == policy_fingerprint(desired, live):
+    if same(desired, live) or applied == policy_fingerprint(desired, live):
         return True
     if applied is not None and applied.partition(":")[0] != fingerprint(desired):
-        return same(desired, live)
+        return False
     return same(desired, _without_server_parts(desired, live))
 
 

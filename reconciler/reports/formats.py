@@ -1,13 +1,13 @@
-"""The formats of ``--report``: a literal registry. Each turns a ``Subject`` into the text of one file."""
+"""The formats of ``--report``: a literal registry. Each turns subjects into the text of one file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 
 from reconciler.reports.subject import Subject
 
-Writer = Callable[[Subject], str]
+Writer = Callable[..., str]
 
 # format → module and function; loaded when the format is asked for, because some are heavy.
 FORMATS: Mapping[str, tuple[str, str]] = {
@@ -24,10 +24,13 @@ FORMATS: Mapping[str, tuple[str, str]] = {
 
 # Those that show `Subject.access`, which has to be read for them.
 WITH_ACCESS = frozenset({"html"})
+# Those that have a place for several apps; their functions take any number of subjects. The others show all
+# apps as one subject.
+APART = frozenset({"codequality", "json", "junit", "sarif"})
 
 
-def writer_of(name: str) -> Writer:
-    """The function behind a format of ``FORMATS``."""
+def text_of(name: str, whole: Subject, parts: Sequence[Subject] = ()) -> str:
+    """The text of a format of ``FORMATS``. ``parts`` are the subjects of the apps when there are several."""
     module, function = FORMATS[name]
     writer: Writer = getattr(import_module(module), function)
-    return writer
+    return writer(*parts) if parts and name in APART else writer(whole)

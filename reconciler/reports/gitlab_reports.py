@@ -32,13 +32,14 @@ def terraform_report(subject: Subject) -> str:
     return json.dumps({"create": len(created), "update": len(changed), "delete": len(revoked)})
 
 
-def codequality_report(subject: Subject) -> str:
+def codequality_report(*subjects: Subject) -> str:
     """Everything that somebody has to look at, at its line.
 
     Source: docs.gitlab.com/ci/testing/code_quality, "Code Quality report format".
     """
     seen: Counter[str] = Counter()
-    return json.dumps([_issue(problem, subject, seen) for problem in problems_of(subject)], indent=2)
+    issues = [_issue(problem, subject, seen) for subject in subjects for problem in problems_of(subject)]
+    return json.dumps(issues, indent=2)
 
 
 def _issue(problem: Problem, subject: Subject, seen: Counter[str]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from reconciler.reports.changes import losses_of
 from reconciler.reports.html_access import Moves, access_data, cells, drifted, moves_of
 from reconciler.reports.html_steps import finding_data, outcome_data, step_data, waiting_data
 from reconciler.reports.html_strings import Lengths, Strings, compact, seconds, unique
+from reconciler.reports.several import narrowed
 from reconciler.reports.subject import Subject
 from reconciler.reports.view import AgentView, Gravity, PlanView
 
@@ -104,6 +105,7 @@ def rows_of(subject: Subject, plan: PlanView | None, lengths: Lengths) -> Rows:
     # An outcome repeats the refusals of its plan, which knows the better command.
     blocked = subject.outcome.blocked if subject.outcome else ()
     refused = plan.refusals if plan else refusals(blocked, command=subject.apply_command)
+    refused = narrowed(refused, subject)
     agents = _agents(subject, plan, refused)
     # Equal ranks in the order of their names, whatever order the API had.
     ordered = sorted(agents.items(), key=lambda item: (item[1].rank(), item[0]))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from reconciler.errors import ExitCode
+from reconciler.model.agent import AgentName
 from reconciler.model.diagnostic import Diagnostic
 from reconciler.model.drift import SEVERITIES, Drift
 from reconciler.model.outcome import Outcome
@@ -12,7 +14,8 @@ from reconciler.model.plan import Plan
 from reconciler.reports.advice import RefusalView
 from reconciler.reports.drift_view import DriftFindingView, drift_view_of
 from reconciler.reports.outcome_view import kind_text
-from reconciler.reports.subject import Subject
+from reconciler.reports.several import narrowed
+from reconciler.reports.subject import AppPart, Subject
 from reconciler.reports.view import AgentView, PlanView, moment_text
 
 # How many are shown at once, how many more behind a fold; the rest is there for pages without a script.
@@ -69,7 +72,14 @@ def sections_of(subject: Subject, plan: PlanView | None) -> Iterator[Section]:
     """All lists in the order of the page; some have nothing in them."""
     yield from _failures(subject)
     yield from _grave(subject, plan)
+    apps = sorted(subject.apps, key=lambda part: part.exit_code is ExitCode.OK)
+    yield Section("apps", "Apps", "quiet", tuple(map(_app, apps)), is_note=True)
     yield from _notes(subject)
+
+
+def _app(part: AppPart) -> Item:
+    ended = "" if part.exit_code is ExitCode.OK else f"exit {int(part.exit_code)}"
+    return Item((AgentName(part.app),), part.owner, part.counts, status=ended)
 
 
 def _failures(subject: Subject) -> Iterator[Section]:
@@ -112,7 +122,9 @@ def _grave(subject: Subject, plan: PlanView | None) -> Iterator[Section]:
             "warn",
             tuple(_widenings(plan.agents, statuses)),
         )
-        yield Section("blocked", "Blocked by guards", "blocked", tuple(map(_refusal, plan.refusals)))
+        yield Section(
+            "blocked", "Blocked by guards", "blocked", tuple(map(_refusal, narrowed(plan.refusals, subject)))
+        )
     if subject.drift is not None:
         yield from _drift_sections(subject)
 

@@ -24,7 +24,7 @@ Document = Mapping[str, Any]
 Output = Literal["json", "jsonl"]
 
 # What is a row, in the documents that have rows: one line each in jsonl, and what fields are chosen from.
-_ROWS = ("operations", "agents", "findings", "items")
+_ROWS = ("operations", "agents", "findings", "items", "checks")
 
 
 def outcome_document(outcome: Outcome) -> dict[str, Any]:
@@ -96,9 +96,14 @@ def dump(document: Document, output: Output) -> str:
     """
     if output == "json":
         return _inert(json.dumps(document, indent=2))
+    return "\n".join(_inert(json.dumps(row, separators=(",", ":"))) for row in rows_of(document))
+
+
+def rows_of(document: Document) -> Sequence[Document]:
+    """The rows of a document; one that has none is a row itself."""
     key = _rows_key(document)
-    rows = document[key] if key else [document]
-    return "\n".join(_inert(json.dumps(row, separators=(",", ":"))) for row in rows)
+    rows: Sequence[Document] = document[key] if key else [document]
+    return rows
 
 
 def _inert(text: str) -> str:

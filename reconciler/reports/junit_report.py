@@ -1,4 +1,4 @@
-"""The report ``junit``: one suite for the command, a case for everything that it looked at or did."""
+"""The report ``junit``: one suite for each app, a case for everything that was looked at or done."""
 
 from __future__ import annotations
 
@@ -29,12 +29,21 @@ class _Case:
     lines: tuple[str, ...] = ()
 
 
-def junit_report(subject: Subject) -> str:
-    """A suite with at least one case: readers take an empty one for a run that did not happen.
+def junit_report(*subjects: Subject) -> str:
+    """A suite for each app, with at least one case: readers take an empty one for a run that did not happen.
 
     Valid by the schema of Ant's reports and by that of Jenkins: so a case has no output of its own, and its
     text says where it is.
     """
+    suites = (
+        line
+        for number, subject in enumerate(subjects)
+        for line in _suite(subject, number, app=subject.app if len(subjects) > 1 else "")
+    )
+    return "\n".join(['<?xml version="1.0" encoding="UTF-8"?>', "<testsuites>", *suites, "</testsuites>"])
+
+
+def _suite(subject: Subject, number: int, *, app: str) -> Sequence[str]:
     cases = _cases(subject)
     if not any(case.result in {"failure", "error"} for case in cases):
         cases = [_Case("run", f"{subject.command} finds nothing to object to", "passed"), *cases]
@@ -42,11 +51,10 @@ def junit_report(subject: Subject) -> str:
         result: sum(case.result == result for case in cases) for result in ("failure", "error", "skipped")
     }
     moment = subject.written_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    name = for_xml(", ".join([f"alter-sync {subject.command}", *subject.only]), limit=TEXT_LIMIT)
-    lines = [
-        '<?xml version="1.0" encoding="UTF-8"?>',
-        "<testsuites>",
-        f'  <testsuite name="{name}" package="alter-sync" id="0" tests="{len(cases)}" '
+    title = f"alter-sync {subject.command}{f' of {app}' if app else ''}"
+    name = for_xml(", ".join([title, *subject.only]), limit=TEXT_LIMIT)
+    return [
+        f'  <testsuite name="{name}" package="alter-sync" id="{number}" tests="{len(cases)}" '
         f'failures="{counts["failure"]}" errors="{counts["error"]}" skipped="{counts["skipped"]}" time="0" '
         f'timestamp="{moment}" hostname="localhost">',
         *_properties(subject),
@@ -54,9 +62,7 @@ def junit_report(subject: Subject) -> str:
         "    <system-out></system-out>",
         "    <system-err></system-err>",
         "  </testsuite>",
-        "</testsuites>",
     ]
-    return "\n".join(lines)
 
 
 def _cases(subject: Subject) -> list[_Case]:

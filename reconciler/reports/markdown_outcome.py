@@ -1,13 +1,14 @@
-"""The sections of an outcome in Markdown: what failed and why, what was not tried, what is done."""
+"""What became of a run in Markdown: what failed and why, what was not tried, what is done, app by app."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from reconciler.errors import ExitCode
 from reconciler.model.agent import AgentName
 from reconciler.model.outcome import Failure, OperationOutcome
 from reconciler.reports.escaping import MESSAGE_LIMIT, for_markdown, for_markdown_code
-from reconciler.reports.markdown_page import Paper, Rung, fold, grouped, section
+from reconciler.reports.markdown_page import Paper, Rung, fold, grouped, section, table
 from reconciler.reports.markdown_plan import Fates
 from reconciler.reports.outcome_view import (
     SIGNS,
@@ -17,9 +18,11 @@ from reconciler.reports.outcome_view import (
     is_worth_a_detail,
     kind_text,
 )
+from reconciler.reports.subject import AppPart
 from reconciler.reports.view import OperationView
 
 _SHORT = 200
+_APPS = (1_000, 200, 50, 20)
 
 
 def fates_of(view: OutcomeView) -> Fates:
@@ -33,6 +36,17 @@ def fates_of(view: OutcomeView) -> Fates:
         return next((words.lower() for status, words in WORST_FIRST.items() if status in found), "")
 
     return fate
+
+
+def apps(paper: Paper, apps: Sequence[AppPart]) -> str:
+    """What came of each of several apps; those that did not end well first."""
+    shown = sorted(apps, key=lambda part: part.exit_code is ExitCode.OK)[: paper.few(_APPS)]
+    rows = [
+        (for_markdown_code(part.app), for_markdown(part.counts), str(int(part.exit_code))) for part in shown
+    ]
+    left_out = [f"… and {len(apps) - len(shown)} more"] if len(apps) > len(shown) else []
+    body = "\n\n".join([table(("App", "Result", "Exit code"), rows), *left_out]) if rows else ""
+    return fold(f"{len(apps)} apps", body)
 
 
 def failed(paper: Paper, view: OutcomeView) -> str:

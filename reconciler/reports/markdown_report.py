@@ -22,6 +22,7 @@ from reconciler.reports.escaping import (
 )
 from reconciler.reports.markdown_page import Paper, Rung, counted, first, on_paper, section
 from reconciler.reports.outcome_view import INTERRUPTED, OutcomeView, outcome_view_of
+from reconciler.reports.several import narrowed
 from reconciler.reports.subject import Command, Subject
 from reconciler.reports.view import PlanView, view_of
 
@@ -31,13 +32,7 @@ _TARGETS = (20, 10, 10, 5, 5, 3, 3)
 _TARGET_LIMIT = 80
 # A command that goes on is as long as the names of the agents in it.
 _LONGEST_COMMAND = 2_000
-_SHORT_SHA = 7
-_NAMES: Mapping[Command, str] = {
-    "validate": "Validation",
-    "plan": "Plan",
-    "apply": "Apply",
-    "drift": "Drift check",
-}
+_NAMES: Mapping[Command, str] = {"validate": "Validation", "drift": "Drift check"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +46,10 @@ class _Views:
 
 
 def markdown_report(subject: Subject) -> str:
-    """The comment. Its first line is how a later run finds it, its second what it is about."""
+    """The comment. Its first line is how a later run finds it (``*`` is no app), its second what it is of."""
     run, digest = subject.run, subject.plan.plan_digest if subject.plan else ""
-    marker = f"app={for_html_comment(subject.app)} owner={for_html_comment(subject.owner)}{_only(subject)}"
+    app, owner = ("*", "*") if subject.apps else map(for_html_comment, (subject.app, subject.owner))
+    marker = f"app={app} owner={owner}{_only(subject)}"
     data = f"command={subject.command} head={for_html_comment(run.head_sha)} plan={for_html_comment(digest)}"
     hidden = f"<!-- alter-sync:comment {marker} -->\n<!-- alter-sync:data {data} -->\n"
     # The line break at the end counts, too.
@@ -117,22 +113,24 @@ def _written(paper: Paper, views: _Views) -> str:
 
 def _refusals(views: _Views) -> Sequence[RefusalView]:
     """What guards refused: an outcome knows more of it than its plan."""
+    found = views.plan.refusals if views.plan else ()
     if views.subject.outcome:
-        return refusals(views.subject.outcome.blocked, command=views.subject.apply_command)
-    return views.plan.refusals if views.plan else ()
+        found = refusals(views.subject.outcome.blocked, command=views.subject.apply_command)
+    return narrowed(found, views.subject)
 
 
 def _headline(views: _Views) -> str:
     subject = views.subject
+    name = _NAMES.get(subject.command, subject.command.capitalize())
     if subject.failure is not None:
-        return f"{_NAMES[subject.command]} failed: {for_markdown(subject.failure.message)}"
+        return f"{name} failed: {for_markdown(subject.failure.message)}"
     if views.outcome:
         return views.outcome.counts
     if views.drift:
         return views.drift.counts
     if views.plan:
         return views.plan.counts
-    return f"{_NAMES[subject.command]}: {_counts(subject.findings) or 'valid'}"
+    return f"{name}: {_counts(subject.findings) or 'valid'}"
 
 
 def _counts(findings: Sequence[Diagnostic]) -> str:
@@ -147,9 +145,10 @@ def _facts(paper: Paper, subject: Subject) -> str:
     parts = [
         "" if subject.shard.is_whole else f"**only part {subject.shard}**",
         f"**only agents matching** {_targets(paper, subject.targets)}" if subject.targets else "",
-        f"app {for_markdown_code(subject.app)}" if subject.app else "",
+        f"**{subject.app}**" if subject.apps else "",
+        f"app {for_markdown_code(subject.app)}" if subject.app and not subject.apps else "",
         f"owner {for_markdown_code(subject.owner)}" if subject.owner else "",
-        f"commit {for_markdown_code(run.head_sha[:_SHORT_SHA])}" if run.head_sha else "",
+        f"commit {for_markdown_code(run.head_sha[:7])}" if run.head_sha else "",
         f"[run]({url})" if url else "",
         f"exit code {int(subject.exit_code)}" if subject.exit_code is not ExitCode.OK else "",
     ]
@@ -191,7 +190,8 @@ def _outcome(paper: Paper, view: OutcomeView, subject: Subject) -> list[str]:
 
 def _folded(paper: Paper, views: _Views) -> list[str]:
     """What nobody needs in the first ten seconds."""
-    sections = [markdown_outcome.done(paper, views.outcome)] if views.outcome else []
+    done = markdown_outcome.done(paper, views.outcome) if views.outcome else ""
+    sections = [markdown_outcome.apps(paper, views.subject.apps), done]
     if views.plan:
         is_carried_out = views.outcome is not None
         sections.append(markdown_plan.details(paper, views.plan.agents, is_carried_out=is_carried_out))

@@ -55,17 +55,26 @@ class RunRecord:
         return self.exit_code in _SUCCESSES
 
 
-def metrics_text(record: RunRecord, *, former: str = "") -> str:
-    """The file. ``former`` is its text before this run: a run that failed keeps the last success from it."""
-    common = {"owner": record.owner, "app": record.app, "command": record.command}
-    lines: list[str] = []
-    for name, explanation, samples in _families(record):
-        shown = [_line(name, {**common, **labels}, value) for labels, value in samples]
-        if name == _LAST_SUCCESS and not record.is_success:
-            shown = _KEPT.findall(former)
-        if shown:
-            lines += [f"# HELP {name} {explanation}", f"# TYPE {name} gauge", *shown]
-    return "\n".join(lines) + "\n"
+def metrics_text(*records: RunRecord, former: str = "") -> str:
+    """The file, of a run for each app. ``former`` is its text before: who failed keeps the last success."""
+    found: dict[str, list[str]] = {}
+    for record in records:
+        common = {"owner": record.owner, "app": record.app, "command": record.command}
+        for name, explanation, samples in _families(record):
+            shown = [_line(name, {**common, **labels}, value) for labels, value in samples]
+            if name == _LAST_SUCCESS and not record.is_success:
+                shown = _kept(former, of=common if len(records) > 1 else {})
+            # All samples of a name stand together, below one head.
+            head = [f"# HELP {name} {explanation}", f"# TYPE {name} gauge"]
+            if shown:
+                found.setdefault(name, head).extend(shown)
+    return "\n".join(line for lines in found.values() for line in lines) + "\n"
+
+
+def _kept(former: str, *, of: Labels) -> list[str]:
+    """The last success that a former file tells of; ``of`` one app when there may be others."""
+    start = _line(_LAST_SUCCESS, of, 0).rpartition(" ")[0]
+    return [line for line in _KEPT.findall(former) if not of or line.startswith(start)]
 
 
 def _families(record: RunRecord) -> Iterator[tuple[str, str, list[Sample]]]:

@@ -24,13 +24,18 @@ _RESULTS = frozenset({"finding", "guard", "drift"})
 _DEFAULT_FILE = "agents.yaml"
 
 
-def sarif_report(subject: Subject) -> str:
-    """One run. Without problems it has no results, which closes what an earlier run reported."""
+def sarif_report(*subjects: Subject) -> str:
+    """A run for each app. Without problems it has no results, which closes what an earlier run reported."""
+    # ASCII, so that a log or a terminal finds no control character in it.
+    return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": list(map(_run, subjects))}, indent=2)
+
+
+def _run(subject: Subject) -> dict[str, Any]:
     problems = problems_of(subject)
     found = [problem for problem in problems if problem.kind in _RESULTS]
     others = [problem for problem in problems if problem.kind not in _RESULTS]
     rules = {_id(problem): problem for problem in sorted(found, key=_id)}
-    run = {
+    return {
         "tool": {"driver": _driver(subject, rules)},
         "invocations": [_invocation(subject, others)],
         "originalUriBaseIds": {_ROOT: {"description": {"text": "The folder of the repository."}}},
@@ -39,8 +44,6 @@ def sarif_report(subject: Subject) -> str:
         "results": list(_results(subject, found, list(rules))),
         **({"properties": {"only": for_terminal(", ".join(subject.only))}} if subject.only else {}),
     }
-    # ASCII, so that a log or a terminal finds no control character in it.
-    return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2)
 
 
 def _category(subject: Subject) -> str:

@@ -14,7 +14,7 @@ from reconciler.model.outcome import Outcome
 from reconciler.model.plan import Plan
 from reconciler.model.shard import EVERYTHING, Shard
 
-Command = Literal["validate", "plan", "apply", "drift"]
+Command = Literal["validate", "plan", "apply", "drift", "status"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +44,28 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class AppPart:
+    """One of several apps that a run was about: how it ended there, and what came of it in a few words.
+
+    ``command`` is how this user would call apply for that app alone.
+    """
+
+    app: str
+    owner: str
+    exit_code: ExitCode
+    counts: str
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
     """Everything that a run has to tell. Parts that it never came to are absent.
 
     ``findings`` are those of the configuration. ``failure`` is what ended the run. ``apply_command`` is how
     this user would call apply. ``asked_targets`` and ``asked_shard`` are what the run was to be limited to,
     and count as long as there is no plan or drift that says it itself. ``access`` is read only when a format
-    of ``formats.WITH_ACCESS`` is asked for. Texts are as the API and the configuration gave them: a format
+    of ``formats.WITH_ACCESS`` is asked for. ``apps`` are the parts of a run for several apps, see
+    ``several.merged``. Texts are as the API and the configuration gave them: a format
     escapes them.
     """
 
@@ -71,6 +86,7 @@ class Subject:
     access: Access | None = None
     asked_targets: tuple[str, ...] = ()
     asked_shard: Shard = EVERYTHING
+    apps: tuple[AppPart, ...] = ()
 
     @property
     def targets(self) -> tuple[str, ...]:

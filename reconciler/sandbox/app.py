@@ -20,8 +20,13 @@ from reconciler.sandbox.wire import Wire
 
 
 def build_app(store: Store, faults: FaultPlan) -> ASGIApp:
-    limiter = RateLimiter(store.settings.rate_limit_per_minute)
-    verifier = SignatureVerifier(skew_seconds=store.settings.clock_skew_seconds)
+    settings = store.settings
+    limiter = RateLimiter(
+        settings.rate_limit_per_minute,
+        window_seconds=settings.rate_limit_window_seconds,
+        is_announced=settings.announces_rate_limit,
+    )
+    verifier = SignatureVerifier(skew_seconds=settings.clock_skew_seconds)
     gate = Gate(store, verifier=verifier, limiter=limiter)
     app = Starlette(
         routes=[

@@ -140,7 +140,8 @@ def _admit(store: Store, pat: sqlite3.Row) -> None:
     with store.transaction() as connection:
         row = store.rows("SELECT used_window, used_count FROM pats WHERE id = ?", pat["id"])[0]
         used = {pat["id"]: (row["used_window"], row["used_count"])}
-        RateLimiter(store.settings.rate_limit_per_minute, used=used).admit(pat["id"])
+        window = store.settings.rate_limit_window_seconds
+        RateLimiter(store.settings.rate_limit_per_minute, window_seconds=window, used=used).admit(pat["id"])
         connection.execute(
             "UPDATE pats SET used_window = ?, used_count = ? WHERE id = ?", (*used[pat["id"]], pat["id"])
         )

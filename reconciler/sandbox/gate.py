@@ -194,5 +194,9 @@ def _check_permission(key: sqlite3.Row, headers: Mapping[str, str], permission: 
     granted = access.granted_to(key)
     constraints = headers.get("x-alter-scope-constraints")
     if constraints:
-        granted &= set(constraints.split(","))
+        asked = set(constraints.split(","))
+        if not asked <= granted:
+            message = "A request can only be narrowed to permissions that the key holds."
+            raise Refusal(400, "constraint_not_narrowing", message=message, enveloped=True)
+        granted &= asked
     access.check_permission(permission, granted=granted, what="key")

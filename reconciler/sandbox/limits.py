@@ -1,11 +1,11 @@
-"""The request budget of each key: a fixed window of one minute, on real time."""
+"""The request budget of each key: a fixed window, of one minute unless a test wants less, on real time."""
 
 import time
 from collections.abc import Callable
 
 from reconciler.sandbox.answers import Refusal
 
-WINDOW_SECONDS = 60
+MINUTE_SECONDS = 60
 
 
 class RateLimiter:
@@ -15,10 +15,14 @@ class RateLimiter:
         self,
         per_minute: int | None,
         *,
+        window_seconds: int = MINUTE_SECONDS,
+        is_announced: bool = True,
         wall_clock: Callable[[], float] = time.time,
         used: dict[str, tuple[int, int]] | None = None,
     ) -> None:
         self.per_minute = per_minute
+        self._window_seconds = window_seconds
+        self._is_announced = is_announced
         self._wall_clock = wall_clock
         self._used = {} if used is None else used
 
@@ -27,16 +31,18 @@ class RateLimiter:
         if self.per_minute is None:
             return {}
         now = self._wall_clock()
-        window = int(now // WINDOW_SECONDS)
+        window = int(now // self._window_seconds)
         seen_window, used = self._used.get(key_id, (window, 0))
         used = used + 1 if seen_window == window else 1
         self._used[key_id] = (window, used)
-        reset = (window + 1) * WINDOW_SECONDS
+        reset = (window + 1) * self._window_seconds
         headers = {
             "X-RateLimit-Limit": str(self.per_minute),
             "X-RateLimit-Remaining": str(max(0, self.per_minute - used)),
             "X-RateLimit-Reset": str(reset),
         }
+        if not self._is_announced:
+            headers = {}
         if used > self.per_minute:
             raise self._exceeded(headers, retry_after=max(1, reset - int(now)))
         return headers
@@ -53,7 +59,7 @@ class RateLimiter:
             extra={
                 "scope": "key",
                 "limit": self.per_minute,
-                "window_seconds": WINDOW_SECONDS,
+                "window_seconds": self._window_seconds,
                 "retry_after": retry_after,
             },
             headers={**headers, "Retry-After": str(retry_after)},

@@ -55,24 +55,31 @@ class SandboxServer:
         host, port = self._listener.getsockname()[:2]
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
-    def app_key(self) -> str:
-        """Plaintext of the runtime key that may do everything; the same for as long as the database lives."""
-        return self.store.bootstrap_key(app=FIRST_APP)
+    def app_key(self, app: str = FIRST_APP) -> str:
+        """Plaintext of the runtime key that may do everything; the same for as long as the database lives.
+
+        An app is made if it is not there.
+        """
+        return self.store.bootstrap_key(app=app, of=_of(app))
 
     def create_app_key(self, permissions: Iterable[str], *, app: str = FIRST_APP) -> str:
         """Plaintext of a new runtime key with these permissions. The app is made if it is not there."""
         return self.store.create_app_key(permissions, app=app)
 
-    def app_id(self) -> str:
-        """The id of the first app."""
-        return self.store.app_id(FIRST_APP)
+    def app_id(self, app: str = FIRST_APP) -> str:
+        """The id of an app, which is made if it is not there."""
+        return self.store.app_id(app)
 
-    def pat(self) -> str:
-        """Plaintext of the personal access token that may do everything on the dashboard plane.
+    def has_app(self, app: str) -> bool:
+        """Whether there is an app of that name."""
+        return self.store.has_app(app)
+
+    def pat(self, app: str = FIRST_APP) -> str:
+        """Plaintext of the personal access token that may do everything on the dashboard plane of an app.
 
         Like `app_key` it is the same for as long as the database lives.
         """
-        return self.store.bootstrap_pat(user=FIRST_USER, app=FIRST_APP)
+        return self.store.bootstrap_pat(user=FIRST_USER, app=app, of=_of(app))
 
     def create_pat(self, permissions: Iterable[str], *, user: str = FIRST_USER, app: str = FIRST_APP) -> str:
         """Plaintext of a new personal access token. The app is made if it is not there."""
@@ -166,6 +173,11 @@ class SandboxServer:
             self._listener.close()
         self.store.close()
         self._listener = self._server = self._thread = None
+
+
+def _of(app: str) -> str:
+    # Databases of earlier versions keep the credentials of the first app under a plain name.
+    return "" if app == FIRST_APP else f" {app}"
 
 
 class _Server(uvicorn.Server):

@@ -9,7 +9,10 @@ class SandboxSettings:
 
     latency_seconds: float = 0.0
     rate_limit_per_minute: int | None = None
-    """Requests each key may make in a minute; None is unlimited and sends no budget headers."""
+    """Requests each key may make in a window; None is unlimited and sends no budget headers."""
+    rate_limit_window_seconds: int = 60
+    announces_rate_limit: bool = True
+    """Without it only a 429 says that there is a limit."""
     key_cap: int = 5
     """Non-revoked keys one agent may hold."""
     default_grace_seconds: int = 86_400

@@ -115,6 +115,9 @@ class Store(Database):
             connection.execute("INSERT INTO apps (id, name) VALUES (?, ?)", (app_id, name))
             return app_id
 
+    def has_app(self, name: str) -> bool:
+        return self.row("SELECT id FROM apps WHERE name = ?", name) is not None
+
     def delete_app(self, name: str) -> None:
         """Its keys stay, and from now on answer `app_not_found_for_key`."""
         with self.transaction() as connection:
@@ -138,9 +141,9 @@ class Store(Database):
             )
         return plaintext
 
-    def bootstrap_key(self, *, app: str) -> str:
-        """The full-permission key of the first app, the same for as long as the file lives."""
-        return self._kept("bootstrap_key", lambda: self.create_app_key(APP_PERMISSIONS, app=app))
+    def bootstrap_key(self, *, app: str, of: str = "") -> str:
+        """A full-permission key, the same for as long as the file lives; `of` tells those of apps apart."""
+        return self._kept(f"bootstrap_key{of}", lambda: self.create_app_key(APP_PERMISSIONS, app=app))
 
     def create_pat(self, permissions: Iterable[str], *, user: str, app: str) -> str:
         """Plaintext of a new personal access token: what `user` may do in this app's dashboard."""
@@ -154,9 +157,10 @@ class Store(Database):
             )
         return plaintext
 
-    def bootstrap_pat(self, *, user: str, app: str) -> str:
-        """The full-permission token of the first app, the same for as long as the file lives."""
-        return self._kept("bootstrap_pat", lambda: self.create_pat(DASHBOARD_PERMISSIONS, user=user, app=app))
+    def bootstrap_pat(self, *, user: str, app: str, of: str = "") -> str:
+        """A full-permission token, likewise."""
+        make = lambda: self.create_pat(DASHBOARD_PERMISSIONS, user=user, app=app)  # noqa: E731
+        return self._kept(f"bootstrap_pat{of}", make)
 
     def _kept(self, name: str, make: Callable[[], str]) -> str:
         """A plaintext that is kept: this is a sandbox, and whoever reads the file may use it anyway."""

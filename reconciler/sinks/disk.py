@@ -23,6 +23,8 @@ _TRIAL_BYTES = 4096
 _FILE_MODE, _FOLDER_MODE = 0o600, 0o700
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO must not make us wait
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_TEMPORARY_SUFFIX = ".tmp"
+_TEMPORARY = re.compile(r"\.(?P<target>.+)\.[0-9a-f]{16}\.tmp", re.DOTALL)
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _HINTS = {
@@ -97,9 +99,12 @@ class Folder:
 
         Such a file may hold a key. A living writer has a lock on its own; the lock of a dead one is gone.
         """
-        left_behind = re.compile(rf"\.(?:{'|'.join(map(re.escape, names))})\.[0-9a-f]{{16}}\.tmp")
         with explained("tidy up", self.path):
-            for name in filter(left_behind.fullmatch, os.listdir(self._fd)):
+            for name in os.listdir(self._fd):
+                # First what is quick: a file for each of thousands of agents may stand here.
+                found = _TEMPORARY.fullmatch(name) if name.endswith(_TEMPORARY_SUFFIX) else None
+                if found is None or found["target"] not in names:
+                    continue
                 # Gone meanwhile, in use, or a link: not ours to remove.
                 with suppress(OSError), _closing(os.open(name, _READ, dir_fd=self._fd)) as fd:
                     fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -138,6 +143,9 @@ def open_nearest(path: Path) -> Iterator[Folder]:
 def open_created(path: Path) -> Iterator[Folder]:
     """Opens the folder, after creating what is missing of it for this user alone."""
     with open_nearest(path) as nearest:
+        if nearest.path == path:
+            yield nearest
+            return
         missing = [folder for folder in (path, *path.parents) if nearest.path in folder.parents]
     for folder in reversed(missing):
         with explained("create the folder", folder), suppress(FileExistsError):  # another thread was faster

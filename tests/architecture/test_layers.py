@@ -26,7 +26,7 @@ def test_the_sandbox_is_loaded_by_the_embedded_one_alone() -> None:
         if "sandbox" not in path.relative_to(ROOT / "reconciler").parts[:1]
         and re.search(r"(from|import) reconciler\.sandbox", path.read_text())
     }
-    assert doors == {"reconciler/cli/embedded.py", "reconciler/cli/commands/sandbox.py"}
+    assert doors == {"reconciler/cli/embedded.py", "reconciler/cli/commands/sandbox/serving.py"}
 
 
 def test_the_command_starts_without_the_heavy_libraries() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -11,6 +12,9 @@ from typing import Any
 
 import pytest
 import yaml
+
+from reconciler.cli.starter import workflow_text
+from reconciler.cli.wiring import tool_version
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
@@ -106,12 +110,70 @@ def test_linters_of_workflows_have_nothing_to_say() -> None:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_what_to_copy_from_the_documentation_calls_with_just_the_permissions_that_are_needed(
-    tmp_path: Path,
-) -> None:
+def test_the_matrix_to_copy_is_a_workflow_of_which_every_column_is_there(tmp_path: Path) -> None:
+    block = _block_of_jobs()
+    copied = tmp_path / ".github/workflows/fleet.yml"
+    copied.parent.mkdir(parents=True)
+    copied.write_text(block.replace("OWNER/alter-sync@SHA", f"acme/alter-sync@{'0' * 40}"))
+    tool = Path(sys.executable).parent
+    for command in (
+        [tool / "check-jsonschema", "--builtin-schema", "vendor.github-workflows", copied],
+        [tool / "zizmor", "--offline", "--no-progress", copied],
+    ):
+        done = subprocess.run(
+            list(map(str, command)), cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    (tmp_path / "agents.yaml").write_text(
+        "version: 1\nowner: o\napp: {name: a, api_key_env: A}\nagents: {}\n"
+    )
+    words = [str(tool / "alter-sync"), "matrix", "-c", "agents.yaml", "--output", "json"]
+    (job,) = json.loads(subprocess.check_output(words, cwd=tmp_path, timeout=30))["include"]
+    used = set(re.findall(r"matrix\.(\w+)", block)) - {"yml"}
+    assert used == {"name", "app", "config", "shard"}
+    assert used <= job.keys()
+
+
+def test_the_script_of_the_matrix_names_every_file_and_hides_the_key(tmp_path: Path) -> None:
+    steps_of = yaml.safe_load(_block_of_jobs())["jobs"]["apply"]["steps"]
+    tool = tmp_path / "alter-sync"
+    tool.write_text('#!/bin/sh\nprintf "%s\\n" "$@"; stat -c %a "$RUNNER_TEMP/key"; cat "$RUNNER_TEMP/key"\n')
+    tool.chmod(0o755)
+    done = subprocess.run(
+        ["bash", "-eo", "pipefail", "-c", steps_of[-1]["run"]],
+        env={
+            "PATH": f"{tmp_path}:/usr/bin:/bin",
+            "RUNNER_TEMP": str(tmp_path),
+            "CONFIG": "apps/a b.yaml\napps/c.yaml",
+            "SHARD": "1/2",
+            "KEY": "secret",
+        },
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert done.stdout.splitlines() == [
+        *("apply", "--yes", "--shard", "1/2", "--api-key-file", f"{tmp_path}/key"),
+        *("--config=apps/a b.yaml", "--config=apps/c.yaml", "600", "secret"),
+    ]
+
+
+def _block_of_jobs() -> str:
+    text = (ROOT / "docs/scale.md").read_text(encoding="utf-8")
+    blocks: list[str] = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    (block,) = [block for block in blocks if "\njobs:" in block]
+    return block
+
+
+def test_what_to_copy_from_the_documentation_calls_with_just_the_permissions_that_are_needed() -> None:
     text = (ROOT / "docs/ci.md").read_text(encoding="utf-8")
-    blocks = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
-    (caller,) = [block for block in blocks if isinstance(block, dict) and "jobs" in block]
+    blocks = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    (copied,) = [block for block in blocks if "\njobs:\n" in block]
+    # What `alter-sync init` writes is the same text.
+    assert copied == workflow_text(None)
+    assert copied.count(f"@SHA # v{tool_version()}") == 3
+    caller = yaml.safe_load(copied)
     assert set(caller["jobs"]) == {"plan", "apply", "drift"}
     for name, job in caller["jobs"].items():
         called = load(ROOT / ".github/workflows" / f"{name}.yml")
@@ -120,9 +182,20 @@ def test_what_to_copy_from_the_documentation_calls_with_just_the_permissions_tha
         assert job["permissions"] == needed
         taken = called[True]["workflow_call"]["secrets"]
         assert job["secrets"] == "inherit" or set(job["secrets"]) == set(taken)
-    copied = tmp_path / "agents.yml"
-    copied.write_text(re.search(r"```yaml\n(name: agents\n.*?)```", text, re.DOTALL)[1])  # type: ignore[index]
-    check = Path(sys.executable).with_name("check-jsonschema")
-    command = [str(check), "--builtin-schema", "vendor.github-workflows", str(copied)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_linters_have_nothing_to_say_about_the_workflow_that_init_writes(tmp_path: Path) -> None:
+    written = tmp_path / ".github/workflows/agents.yml"
+    written.parent.mkdir(parents=True)
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    origin = {"url": "https://github.com/acme/alter-sync.git", "vcs_info": {"commit_id": commit}}
+    written.write_text(workflow_text(json.dumps(origin)))
+    tool = Path(sys.executable).parent
+    for command in (
+        [tool / "check-jsonschema", "--builtin-schema", "vendor.github-workflows", written],
+        [tool / "zizmor", "--offline", "--no-progress", tmp_path],
+    ):
+        done = subprocess.run(
+            list(map(str, command)), capture_output=True, text=True, timeout=30, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr

@@ -127,7 +127,7 @@ def test_quiet_leaves_data_and_errors(alter: SandboxServer) -> None:
 def test_verbose_says_what_the_conversation_cost(alter: SandboxServer) -> None:
     declare(readers("alpha"))
     result = run("apply", "--yes", "-v")
-    assert result.stderr.endswith("3 requests, 0 retries, 0.0 s waited\n")
+    assert result.stderr.endswith("3 requests, at most 1 at once, 0 retries, 0.0 s waited\n")
 
 
 def test_one_agent_at_a_time_is_possible(alter: SandboxServer) -> None:

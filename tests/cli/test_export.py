@@ -61,7 +61,7 @@ def test_a_key_that_may_only_read_is_enough(
     before = len(mutations(made_by_hand))
     result = run("export", "--owner", OWNER, "-v")
     assert result.code == ExitCode.OK
-    assert "1 requests, 0 retries" in result.stderr
+    assert "1 request, at most 1 at once, 0 retries" in result.stderr
     assert len(mutations(made_by_hand)) == before
 
 

@@ -96,7 +96,7 @@ def test_a_reader_that_goes_away_gets_one_line_and_no_traceback(alter: SandboxSe
     # Far more than a pipe holds.
     declare(readers(*(f"agent-{number:04}" for number in range(800))))
     with subprocess.Popen(
-        [SCRIPT, "plan", "-v"], env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [SCRIPT, "plan"], env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as child:
         assert child.stdout is not None
         assert child.stderr is not None

@@ -8,7 +8,7 @@ import pytest
 from reconciler.config.schema import schema_document
 from reconciler.errors import ExitCode
 from reconciler.sandbox import SandboxServer
-from tests.support.commands import declare, mutations, readers, run, use_key_of
+from tests.support.commands import declare, mutations, process, readers, run, use_key_of
 
 
 def test_a_plan_goes_to_stdout_and_exits_with_zero_even_with_changes(alter: SandboxServer) -> None:
@@ -25,6 +25,16 @@ def test_detailed_exit_codes_tell_changes_from_none(alter: SandboxServer) -> Non
     assert run("plan", "--detailed-exitcode").code == ExitCode.CHANGES
     assert run("apply", "--yes").code == ExitCode.OK
     assert run("plan", "--detailed-exitcode").code == ExitCode.OK
+
+
+@pytest.mark.usefixtures("alter")
+def test_a_plan_without_changes_loads_nothing_that_only_shows_or_compares() -> None:
+    declare(readers("alpha"))
+    assert run("apply", "--yes").code == ExitCode.OK
+    imports = process("plan", "--detailed-exitcode", PYTHONPROFILEIMPORTTIME="1").stderr
+    loaded = {line.rpartition("|")[2].strip() for line in imports.splitlines()}
+    assert "httpx" in loaded
+    assert loaded.isdisjoint({"rich", "pygments", "deepdiff", "jinja2", "jsonschema", "importlib.metadata"})
 
 
 def test_a_refusal_by_a_guard_comes_before_changes(alter: SandboxServer) -> None:

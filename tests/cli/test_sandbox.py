@@ -7,7 +7,6 @@ import signal
 import socket
 import stat
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -207,14 +206,6 @@ def test_an_address_of_the_machine_does_not_matter_to_the_embedded_one(
     monkeypatch.setenv("ALTER_BASE_URL", "https://alter.example")
     monkeypatch.setenv("ALTER_API_KEY", mint_plaintext("rk"))
     assert run("plan", "--sandbox").code == ExitCode.OK
-
-
-def test_without_the_extra_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "reconciler.sandbox", None)
-    declare({})
-    result = run("plan", "--sandbox")
-    assert result.code == ExitCode.USAGE
-    assert "pip install 'alter-sync[sandbox]'" in result.stderr
 
 
 # Being a workload.
@@ -417,7 +408,7 @@ def test_sandboxes_that_share_a_folder_have_an_executable_each(workplace: Path) 
     assert (one, other) == (workplace / "it's.db.bin/alter", workplace / "other.db.bin/alter")
     with running_sandbox(Path("it's.db")) as sandbox:
         assert sandbox.alter_cli == one
-        token = {"ALTER_PAT": sandbox.server.pat(), "ALTER_APP_ID": sandbox.app_id}
+        token = {"ALTER_PAT": sandbox.server.pat(), "ALTER_APP_ID": sandbox.server.app_id()}
         assert run_program(one, "create", "--name", "a", **token).code == ExitCode.OK
     assert run_program(other, "list", **token).code == ExitCode.USAGE  # there is no such sandbox yet
 
@@ -425,9 +416,10 @@ def test_sandboxes_that_share_a_folder_have_an_executable_each(workplace: Path) 
 def test_a_run_on_the_embedded_one_can_reach_its_dashboard(workplace: Path) -> None:
     with running_sandbox(DATABASE) as sandbox:
         assert sandbox.alter_cli == workplace / ".alter-sync/bin/alter"
-        assert sandbox.app_id == sandbox.server.app_id()
-        assert str(sandbox.pat) == "(secret)"
-        assert sandbox.pat.starts_with("alter_pk_")
+        access = sandbox.access("")
+        assert access.app_id == sandbox.server.app_id()
+        assert str(access.pat) == "(secret)"
+        assert access.pat.starts_with("alter_pk_")
 
 
 def test_a_folder_that_cannot_be_written_is_named(workplace: Path) -> None:

@@ -11,7 +11,7 @@ from tests.support.commands import run
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 
 
-@pytest.mark.parametrize("name", ["agents", "plan", "outcome", "drift", "check", "policy"])
+@pytest.mark.parametrize("name", ["agents", "plan", "outcome", "drift", "check", "policy", "doctor", "runs"])
 def test_a_schema_is_printed_as_it_is_shipped(name: str) -> None:
     result = run("schema", name)
     assert (result.code, result.stderr) == (0, "")

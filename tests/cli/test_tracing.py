@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -46,6 +48,17 @@ def test_an_apply_is_a_run_with_its_agents_and_their_requests(
     assert len(requests) == len(alter.store.request_log())
     assert all(span.attributes["http.response.status_code"] in (200, 201) for span in requests)
     assert all(span.attributes["alter_sync.attempt"] == 1 for span in requests)
+
+
+def test_spans_and_a_log_are_written_side_by_side(receiver: OtlpReceiver, alter: SandboxServer) -> None:
+    sinks = {"env": {"type": "file", "path": "secrets/{agent}.env"}}
+    declare({"alpha": {"scopes": {}, "deliver_to": ["env"]}}, sinks=sinks)
+    assert run("apply", "--yes", "--trace", "run.jsonl").code == ExitCode.OK
+    logged = [json.loads(line) for line in Path("run.jsonl").read_text().splitlines()]
+    requests = sorted(line["route"] for line in logged if line["event"] == "request")
+    assert requests == sorted(span.name for span in receiver.spans() if "url.template" in span.attributes)
+    assert {"agent_begin", "sink", "agent_end", "run_end"} <= {line["event"] for line in logged}
+    assert "apply alpha" in {span.name for span in receiver.spans()}
 
 
 def test_neither_ids_nor_keys_stand_in_a_span(receiver: OtlpReceiver, alter: SandboxServer) -> None:

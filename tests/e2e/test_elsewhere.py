@@ -274,6 +274,7 @@ def test_what_the_image_is_built_from_is_enough_to_build_the_wheel(tmp_path: Pat
     (wheel,) = (context / "dist").glob("*.whl")
     files = set(zipfile.ZipFile(wheel).namelist())
     assert {"reconciler/cli/main.py", "reconciler/schemas/agents.schema.json"} <= files
+    assert {f"reconciler/cli/templates/{name}" for name in ("agents.yaml", "workflow.yml")} <= files
 
 
 def test_the_hook_checks_all_files_at_once(workplace: Path) -> None:

@@ -48,7 +48,7 @@ def test_an_apply_that_mints_keys_leaves_them_in_the_sinks_alone(alter: SandboxS
     }
     declare(agents, sinks=sinks)
     variables = {"ALTER_API_KEY": "", "TMPDIR": str(Path("tmp").resolve())}
-    flags = ["--api-key-file", "app.key", "-vv"]
+    flags = ["--api-key-file", "app.key", "-vv", "--trace", "trace.jsonl"]
     printed = [
         process("plan", *flags, "--save", "plan.json", **variables),
         process("apply", *flags, "plan.json", "--yes", **variables),
@@ -69,6 +69,7 @@ def test_an_apply_that_mints_keys_leaves_them_in_the_sinks_alone(alter: SandboxS
         if any(plaintext.encode() in path.read_bytes() for plaintext in plaintexts)
     ]
     assert found == []
+    assert Path("trace.jsonl").read_text().count('"deliver"') >= 5
     assert {path.name for path in Path().glob("seen-*")} == {"seen-alpha", "seen-chatty"}
     assert list(Path("tmp").iterdir()) == []
 

@@ -9,7 +9,8 @@ from contextlib import suppress
 from typing import TypeVar
 
 from reconciler.alter.sdk_plane import SdkPlane
-from reconciler.alter.session import ApiStats, Session
+from reconciler.alter.session import Session
+from reconciler.alter.stats import ApiStats
 from reconciler.errors import AlterSyncError, Unreachable
 from reconciler.model.values import Json, JsonObject
 

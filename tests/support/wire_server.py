@@ -172,7 +172,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, reply: Reply) -> None:
         body = json.dumps(reply.json).encode() if reply.body is None else reply.body
-        self.send_response(reply.status)
+        if "Date" in reply.headers:
+            self.send_response_only(reply.status)  # it would send its own as well
+        else:
+            self.send_response(reply.status)
         headers = {"Content-Type": "application/json", "Content-Length": str(len(body)), **reply.headers}
         for name, value in headers.items():
             self.send_header(name, value)

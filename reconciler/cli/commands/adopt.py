@@ -11,8 +11,9 @@ import typer
 
 from reconciler.cli import options as opt
 from reconciler.cli.call import Call, with_call
-from reconciler.cli.carry_out import ask, carry_out, check_fields, finish, say_cost
+from reconciler.cli.carry_out import ask, carry_out, check_fields, finish
 from reconciler.cli.commands.plan import show_plan
+from reconciler.cli.completion import agent_names
 from reconciler.cli.console import Console
 from reconciler.cli.interrupts import StopRequest
 from reconciler.cli.live_plan import plan_session
@@ -38,7 +39,10 @@ Examples:
 Names = Annotated[
     list[str],
     typer.Argument(
-        help="Declared agents, by name or glob; none means all.", metavar="[NAME]...", show_default=False
+        help="Declared agents, by name or glob; none means all.",
+        metavar="[NAME]...",
+        show_default=False,
+        autocompletion=agent_names,
     ),
 ]
 
@@ -94,9 +98,8 @@ def _adopt(console: Console, request: Request) -> ExitCode:
         if console.is_table:
             _show(console, plan, command=command)
         if plan.has_changes and not request.yes:
-            ask(console, session, plan, command=command)
+            ask(console, [(session, plan)], command=command)
         outcome = carry_out(console, session, plan, allow=request.allow, stop=stop, resume=request.resume)
-        say_cost(console, session)
     return finish(console, outcome, command=command)
 
 

@@ -13,23 +13,25 @@ import typer
 
 from reconciler.cli import options as opt
 from reconciler.cli.access import tell_access
+from reconciler.cli.apps import open_apps
 from reconciler.cli.call import Call, with_call
-from reconciler.cli.carry_out import ask, carry_out, check_fields, finish, say_cost
+from reconciler.cli.carry_out import ask, carry_out, check_fields, finish
 from reconciler.cli.commands.plan import show_plan
 from reconciler.cli.console import Console
-from reconciler.cli.interrupts import StopRequest
 from reconciler.cli.live_plan import plan_repair, plan_session
-from reconciler.cli.observing import Wanted, Watch, observing
+from reconciler.cli.observing import Wanted, observing
 from reconciler.cli.policies import load_policies, policy_words
-from reconciler.cli.reporting import Reporter, reporting
+from reconciler.cli.reporting import reporting
 from reconciler.cli.saved_plan import plan_to_apply
 from reconciler.cli.selection import parse_allowances, parse_shard
 from reconciler.cli.source import Source
-from reconciler.cli.wiring import Session, open_session
 from reconciler.errors import ExitCode, UsageError
 from reconciler.reports import advice
 
 if TYPE_CHECKING:
+    from reconciler.cli.app_run import AppRun
+    from reconciler.cli.apps import Apps
+    from reconciler.cli.wiring import Session
     from reconciler.model.plan import Plan
     from reconciler.model.policy import Policies
     from reconciler.model.shard import Shard
@@ -62,14 +64,27 @@ class Request:
     allow: Allowances
     only_drift: bool
     yes: bool
-    parallelism: int
     policies: Sequence[Path]
     shard: Shard
 
-    def command(self) -> str:
-        """The same command again."""
+    @property
+    def names_agents(self) -> bool:
+        """Whether an agent is named that has to be there."""
+        return bool(self.targets or any(name for _, name in self.allow.pairs))
+
+    def command(self, source: Source) -> str:
+        """The same command again, for this configuration."""
         words = (["--only-drift"] if self.only_drift else []) + policy_words(self.policies)
-        return self.source.command("apply", *words)
+        return source.command("apply", *words)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What is to be done for one app, the session with the configuration for it, and what is let through."""
+
+    session: Session
+    plan: Plan
+    allow: Allowances
 
 
 @with_call
@@ -104,44 +119,77 @@ def apply(
         )
     allowances = parse_allowances(allow)
     part = parse_shard(shard, os.environ)
-    request = Request(source, plan_file, target, allowances, only_drift, yes, parallelism, policy, part)
+    request = Request(source, plan_file, target, allowances, only_drift, yes, policy, part)
     wanted = Wanted.of(metrics=metrics, notify=notify, state=notify_state)
     with (
         reporting(report, command="apply", max_chars=max_chars, targets=target, shard=part) as reporter,
         observing(console, "apply", wanted, reporter=reporter) as watch,
     ):
-        return _apply(console, request, reporter, watch)
+        check_fields(console)
+        reporter.tell(apply_command=request.command(source))
+        policies = load_policies(policy)
+        with open_apps(
+            call,
+            reporter,
+            watch,
+            parallelism=parallelism,
+            only_one_for="apply PLAN.JSON" if plan_file else "",
+            keeps=bool(report or metrics or notify),
+        ) as apps:
+            return _apply(apps, request, policies)
 
 
-def _apply(console: Console, request: Request, reporter: Reporter, watch: Watch) -> ExitCode:
-    check_fields(console)
-    stop = StopRequest()
-    command = request.command()
-    policies = load_policies(request.policies)
-    with open_session(
-        console,
-        request.source,
-        parallelism=request.parallelism,
-        is_stopping=stop.is_asked,
-        on_configuration=reporter.tell_configuration,
-    ) as connected:
-        watch.session = connected
-        session, plan, allow = _plan_to_apply(console, connected, request, policies)
-        if console.is_table:
-            show_plan(console, plan, command=command, advise=False)
-        if plan.has_changes and not request.yes:
-            ask(console, session, plan, command=command)
-        reporter.tell_plan(plan, saved_to=request.plan_file)
-        # A saved plan is stale once part of it is done, so the command that goes on plans anew.
-        resume = advice.apply_command(command, targets=plan.targets, allowed=plan.allowed, shard=plan.shard)
-        outcome = carry_out(console, session, plan, allow=allow, stop=stop, resume=lambda _outcome: resume)
-        # Whoever wants to stop does not wait for a picture, and still learns what was done.
-        if outcome.interrupted is None:
-            with suppress(KeyboardInterrupt):
-                tell_access(reporter, console, session, plan.targets, shard=plan.shard)
-        say_cost(console, session)
-    reporter.tell(outcome=outcome, apply_command=command)
-    reporter.write(outcome.exit_code())
+def _apply(apps: Apps, request: Request, policies: Policies | None) -> ExitCode:
+    """Plans every app, asks once for all, and carries the plans out."""
+    planned: dict[str, Planned] = {}
+
+    def plan_app(run: AppRun) -> None:
+        planned[run.app] = _planned(run, request, policies)
+
+    def apply_app(run: AppRun) -> ExitCode:
+        return _carried_out(run, request, planned.pop(run.app))
+
+    def plan_and_apply(run: AppRun) -> ExitCode:
+        plan_app(run)
+        return apply_app(run)
+
+    if request.yes and not request.names_agents:
+        # Nothing has to be known of all apps before one is begun, so none waits for the others.
+        apps.each(plan_and_apply, "applying", finishes_what_is_begun=True)
+        return apps.finish()
+    apps.each(plan_app, "planning")
+    apps.check_names()
+    changes = [(one.session, one.plan) for _, one in sorted(planned.items()) if one.plan.has_changes]
+    if changes and not request.yes:
+        apps.show()
+        ask(apps.console, changes, command=request.command(request.source))
+    apps.each(apply_app, "applying", finishes_what_is_begun=True)
+    return apps.finish()
+
+
+def _planned(run: AppRun, request: Request, policies: Policies | None) -> Planned:
+    """The plan of one app, shown."""
+    session, plan, allow = _plan_to_apply(run.console, run.connect(), request, policies)
+    if run.console.is_table:
+        show_plan(run.console, plan, command=request.command(run.source), advise=False)
+    return Planned(session, plan, allow)
+
+
+def _carried_out(run: AppRun, request: Request, planned: Planned) -> ExitCode:
+    console, session, plan = run.console, planned.session, planned.plan
+    command = request.command(run.source)
+    run.reporter.tell_plan(plan, saved_to=request.plan_file)
+    # A saved plan is stale once part of it is done, so the command that goes on plans anew.
+    resume = advice.apply_command(command, targets=plan.targets, allowed=plan.allowed, shard=plan.shard)
+    outcome = carry_out(
+        console, session, plan, allow=planned.allow, stop=run.stop, resume=lambda _outcome: resume
+    )
+    # Whoever wants to stop does not wait for a picture, and still learns what was done.
+    if outcome.interrupted is None:
+        with suppress(KeyboardInterrupt):
+            tell_access(run.reporter, console, session, plan.targets, shard=plan.shard)
+    run.reporter.tell(outcome=outcome, apply_command=command)
+    run.reporter.write(outcome.exit_code())
     return finish(console, outcome, command=command)
 
 

@@ -13,6 +13,7 @@ import typer
 from reconciler.cli import options as opt
 from reconciler.cli.call import taking
 from reconciler.cli.console import Console
+from reconciler.cli.help import PlainGroup
 from reconciler.errors import AlterSyncError, CredentialMissing, ExitCode, FileMissing, UsageError
 
 EXAMPLES = """\
@@ -101,10 +102,9 @@ def _step(*, no_color: opt.NoColor = False, quiet: opt.Quiet = False) -> Step:
 with_step = taking(_step)
 
 
-def build_ci() -> typer.Typer:
+def build() -> typer.Typer:
     """The group with its commands."""
-    group = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
-    group.callback(epilog=EPILOG)(_ci)
+    group = PlainGroup(_ci, epilog=EPILOG)
     group.command("comment", epilog=COMMENT_EPILOG)(comment)
     group.command("issue", epilog=ISSUE_EPILOG)(issue)
     group.command("reviewed-plan", epilog=REVIEWED_EPILOG)(reviewed_plan)

@@ -14,16 +14,17 @@ import typer
 
 from reconciler.cli import options as opt
 from reconciler.cli.access import tell_access
+from reconciler.cli.apps import open_apps
 from reconciler.cli.call import Call, with_call
 from reconciler.cli.console import Console
 from reconciler.cli.live_plan import read_everything
 from reconciler.cli.observing import Wanted, observing
 from reconciler.cli.reporting import reporting
 from reconciler.cli.selection import parse_shard
-from reconciler.cli.wiring import open_session
 from reconciler.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from reconciler.cli.app_run import AppRun
     from reconciler.model.diagnostic import Diagnostic
     from reconciler.model.drift import Drift
 
@@ -68,7 +69,6 @@ def drift(
     nobody declared. Exits with 0, or with 10 when --exit-code is given and there is drift: what is not
     applied yet and agents that nobody uses are listed, but are no drift.
     """
-    console, source = call.console, call.source
     from reconciler.cli.drifting import find_drift
     from reconciler.planning.drift import without_ignored
 
@@ -76,24 +76,32 @@ def drift(
     wanted = Wanted.of(metrics=metrics, notify=notify, state=notify_state)
     with (
         reporting(report, command="drift", max_chars=max_chars, targets=target, shard=part) as reporter,
-        observing(console, "drift", wanted, reporter=reporter) as watch,
+        observing(call.console, "drift", wanted, reporter=reporter) as watch,
     ):
-        with open_session(console, source, on_configuration=reporter.tell_configuration) as session:
-            watch.session = session
+        reporter.tell(apply_command=call.source.apply_command())
+
+        def check_app(run: AppRun) -> ExitCode:
+            console, session, command = run.console, run.connect(), run.source.apply_command()
             live = read_everything(session, shard=part)
             found = find_drift(console, session, live, target, shard=part)
-            tell_access(reporter, console, session, target, shard=part, live=live)
-        if session.findings:
-            _warn(console, session.findings)
-        kept, ignored = without_ignored(session.desired, found.findings, now=found.seen_at)
-        shown = replace(found, findings=kept, ignored=ignored)
-        if baseline is not None:
-            shown = _with_baseline(console, shown, baseline)
-        code = ExitCode.CHANGES if exit_code and shown.has_drift else ExitCode.OK
-        reporter.tell(drift=shown, apply_command=source.apply_command())
-        reporter.write(code)
-        _show(console, shown, command=source.apply_command())
-        return code
+            tell_access(run.reporter, console, session, target, shard=part, live=live)
+            if session.findings:
+                _warn(console, session.findings)
+            kept, ignored = without_ignored(session.desired, found.findings, now=found.seen_at)
+            shown = replace(found, findings=kept, ignored=ignored)
+            if baseline is not None:
+                shown = _with_baseline(console, shown, baseline)
+            code = ExitCode.CHANGES if exit_code and shown.has_drift else ExitCode.OK
+            run.reporter.tell(drift=shown, apply_command=command)
+            run.reporter.write(code)
+            _show(console, shown, command=command)
+            return code
+
+        only_one_for = "drift --baseline" if baseline else ""
+        keeps = bool(report or metrics or notify)
+        with open_apps(call, reporter, watch, only_one_for=only_one_for, keeps=keeps) as apps:
+            apps.each(check_app, "checking")
+            return apps.finish()
 
 
 def _warn(console: Console, findings: Sequence[Diagnostic]) -> None:

@@ -11,7 +11,6 @@ import typer
 
 from reconciler.cli import options as opt
 from reconciler.cli.boundary import guarded
-from reconciler.cli.carry_out import say_cost
 from reconciler.cli.console import Console
 from reconciler.cli.selection import check_targets
 from reconciler.cli.source import Source
@@ -93,29 +92,33 @@ def export(
 
 def _export(console: Console, request: Request) -> ExitCode:
     from reconciler.cli.new_files import check_new
-    from reconciler.config.export import UNKNOWN_APP, app_of, check_head, export_agents
-    from reconciler.planning.selecting import matches
 
     if request.file and request.folder:
         raise UsageError("--out and --split exclude each other", hint="give one of them")
     check_new(request.file, request.folder)
-    desired = _known(request)
+    found = export_live(console, request.source, _known(request), targets=request.targets)
+    _write(console, request, found)
+    return ExitCode.OK
+
+
+def export_live(console: Console, source: Source, desired: Desired, *, targets: Sequence[str] = ()) -> Export:
+    """What is live, for this owner and app. An app without a name is called as the owner's marks say."""
+    from reconciler.config.export import UNKNOWN_APP, app_of, check_head, export_agents
+    from reconciler.planning.selecting import matches
+
     app = desired.app
     check_head(desired.owner, replace(app, name=app.name or UNKNOWN_APP))
-    with connected(console, request.source, Configuration(desired, ())) as session:
+    with connected(console, source, Configuration(desired, ())) as session:
         agents = session.api.list_agents()
-        say_cost(console, session)
-    check_targets(request.targets, {agent.name for agent in agents})
+    check_targets(targets, {agent.name for agent in agents})
     app = replace(app, name=app.name or app_of(agents, desired.owner) or UNKNOWN_APP)
     check_head(desired.owner, app)
-    found = export_agents(
+    return export_agents(
         agents,
         owner=desired.owner,
         app=app,
-        chosen=lambda name: not request.targets or matches(name, request.targets),
+        chosen=lambda name: not targets or matches(name, targets),
     )
-    _write(console, request, found)
-    return ExitCode.OK
 
 
 def _known(request: Request) -> Desired:
@@ -143,11 +146,15 @@ def _write(console: Console, request: Request, found: Export) -> None:
         write_new_file(request.file, found.text())
     else:
         console.text(found.text())
-    others = f"; {found.left_out} of other owners left out" if found.left_out else ""
-    where = f" to {target}" if target else ""
-    console.say(f"{len(found.blocks)} agent{'s' if len(found.blocks) != 1 else ''} exported{where}{others}")
-    for warning in found.warnings:
-        console.alarm(f"warning: {warning}")
+    say_what_is_in(console, found, where=f" to {target}" if target else "")
     if target:
         here = replace(request.source, config=[target])
         console.say(f"go on with: {here.command('plan')}, then: {here.command('adopt')}")
+
+
+def say_what_is_in(console: Console, found: Export, *, where: str = "") -> None:
+    """How many agents an export has, and what it could not take."""
+    others = f"; {found.left_out} of other owners left out" if found.left_out else ""
+    console.say(f"{len(found.blocks)} agent{'s' if len(found.blocks) != 1 else ''} exported{where}{others}")
+    for warning in found.warnings:
+        console.alarm(f"warning: {warning}")

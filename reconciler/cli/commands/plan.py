@@ -11,6 +11,7 @@ import typer
 
 from reconciler.cli import options as opt
 from reconciler.cli.access import tell_access
+from reconciler.cli.apps import open_apps
 from reconciler.cli.call import Call, with_call
 from reconciler.cli.console import Console
 from reconciler.cli.live_plan import plan_repair, plan_session
@@ -19,10 +20,12 @@ from reconciler.cli.policies import load_policies, policy_words
 from reconciler.cli.reporting import reporting
 from reconciler.cli.saved_plan import run_check
 from reconciler.cli.selection import parse_allowances, parse_shard
-from reconciler.cli.wiring import Session, open_session
 from reconciler.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reconciler.cli.app_run import AppRun
     from reconciler.model.plan import Plan
 
 EPILOG = """\b
@@ -91,7 +94,6 @@ def plan(
     if save is not None and only_drift:
         raise UsageError("--only-drift has no saved plan", hint="run `alter-sync apply --only-drift`")
     words = (["--only-drift"] if only_drift else []) + policy_words(policy)
-    command = source.command("apply", *words)
     wanted = Wanted.of(metrics=metrics, notify=notify, state=notify_state)
     with (
         reporting(
@@ -99,28 +101,46 @@ def plan(
         ) as reporter,
         observing(console, "plan", wanted, reporter=reporter) as watch,
     ):
-        reporter.tell(apply_command=command)
+        reporter.tell(apply_command=source.command("apply", *words))
         asked["policies"] = load_policies(policy)
-        with open_session(console, source, on_configuration=reporter.tell_configuration) as session:
-            watch.session = session
-            made = _make(console, session, only_drift=only_drift, **asked)
-            tell_access(reporter, console, session, target, shard=asked["shard"])
-        # First, so that data on stdout is never followed by a failure.
-        if save is not None:
-            save_plan(save, made)
-        exit_code = _exit_code(made, is_detailed=detailed_exitcode)
-        reporter.tell_plan(made, saved_to=save)
-        reporter.write(exit_code)
-        show_plan(console, made, command=command)
-    if save is not None:
-        console.say(f"plan saved to {save}; carry it out with: {command} {shlex.quote(str(save))}")
-    return exit_code
+
+        def plan_app(run: AppRun) -> ExitCode:
+            made = _make(run, only_drift=only_drift, **asked)
+            return _conclude(run, made, words=words, save=save, is_detailed=detailed_exitcode)
+
+        only_one_for = "plan --save" if save else ""
+        keeps = bool(report or metrics or notify)
+        with open_apps(call, reporter, watch, only_one_for=only_one_for, keeps=keeps) as apps:
+            apps.each(plan_app, "planning")
+            return apps.finish()
 
 
-def _make(console: Console, session: Session, *, only_drift: bool, **asked: Any) -> Plan:
+def _make(run: AppRun, *, only_drift: bool, **asked: Any) -> Plan:
+    session = run.connect()
     if only_drift:
-        return plan_repair(console, session, **asked)[1]
-    return plan_session(console, session, **asked)
+        _, made = plan_repair(run.console, session, **asked)
+    else:
+        made = plan_session(run.console, session, **asked)
+    tell_access(run.reporter, run.console, session, asked["targets"], shard=asked["shard"])
+    return made
+
+
+def _conclude(
+    run: AppRun, made: Plan, *, words: Sequence[str], save: Path | None, is_detailed: bool
+) -> ExitCode:
+    """Saves, reports and shows the plan of one app."""
+    command = run.source.command("apply", *words)
+    # First, so that data on stdout is never followed by a failure.
+    if save is not None:
+        save_plan(save, made)
+    exit_code = _exit_code(made, is_detailed=is_detailed)
+    run.reporter.tell(apply_command=command)
+    run.reporter.tell_plan(made, saved_to=save)
+    run.reporter.write(exit_code)
+    show_plan(run.console, made, command=command)
+    if save is not None:
+        run.console.say(f"plan saved to {save}; carry it out with: {command} {shlex.quote(str(save))}")
+    return exit_code
 
 
 def _exit_code(plan: Plan, *, is_detailed: bool) -> ExitCode:

@@ -10,9 +10,10 @@ import typer
 
 from reconciler.cli import options as opt
 from reconciler.cli.call import Call, with_call
-from reconciler.cli.carry_out import ask, carry_out, check_fields, finish, say_cost
+from reconciler.cli.carry_out import ask, carry_out, check_fields, finish
 from reconciler.cli.commands.plan import show_plan
 from reconciler.cli.commands.status import show_rows, status_rows
+from reconciler.cli.completion import agent_names
 from reconciler.cli.console import Console
 from reconciler.cli.interrupts import StopRequest
 from reconciler.cli.live_plan import plan_session
@@ -37,7 +38,12 @@ Examples:
 
 Names = Annotated[
     list[str],
-    typer.Argument(help="Declared agents, by name or glob.", metavar="[NAME]...", show_default=False),
+    typer.Argument(
+        help="Declared agents, by name or glob.",
+        metavar="[NAME]...",
+        show_default=False,
+        autocompletion=agent_names,
+    ),
 ]
 Status = Annotated[bool, typer.Option("--status", help="Change nothing; show stages, keys and dates.")]
 Rollback = Annotated[
@@ -126,7 +132,6 @@ def _rotate(console: Console, request: Request) -> ExitCode:
         if console.is_table:
             show_plan(console, plan, command=command, advise=False)
         if plan.has_changes and not request.yes:
-            ask(console, session, plan, command=command)
+            ask(console, [(session, plan)], command=command)
         outcome = carry_out(console, session, plan, allow=request.allow, stop=stop, resume=request.resume)
-        say_cost(console, session)
     return finish(console, outcome, command=command)

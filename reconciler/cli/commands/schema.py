@@ -30,11 +30,13 @@ class SchemaName(StrEnum):
     DRIFT = "drift"
     CHECK = "check"
     POLICY = "policy"
+    DOCTOR = "doctor"
+    RUNS = "runs"
 
 
 Name = Annotated[
     SchemaName,
-    typer.Argument(help="Which schema.", metavar="[agents|plan|outcome|drift|check|policy]"),
+    typer.Argument(help="Which schema.", metavar="[agents|plan|outcome|drift|check|policy|doctor|runs]"),
 ]
 
 

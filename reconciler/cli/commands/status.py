@@ -6,17 +6,20 @@ import os
 from typing import TYPE_CHECKING
 
 from reconciler.cli import options as opt
+from reconciler.cli.apps import open_apps
 from reconciler.cli.call import Call, with_call
 from reconciler.cli.console import Console
 from reconciler.cli.observing import Wanted, observing
+from reconciler.cli.reporting import reporting
 from reconciler.cli.selection import check_targets, parse_shard
-from reconciler.cli.wiring import Session, open_session
+from reconciler.cli.wiring import Session
 from reconciler.errors import ExitCode
 from reconciler.model.shard import EVERYTHING, Shard
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from reconciler.cli.app_run import AppRun
     from reconciler.model.agent import AgentName, LiveAgent
     from reconciler.planning.facts import Facts
     from reconciler.planning.rotation import Rotation
@@ -44,13 +47,20 @@ def status(
     stage is not steady have a line of their own; with --target or -v all live keys have.
     """
     console, part = call.console, parse_shard(shard, os.environ)
-    with observing(console, "status", Wanted.of(metrics=metrics)) as watch:
-        with open_session(console, call.source) as session:
-            watch.session = session
-            rows = status_rows(session, target, shard=part)
-        watch.rows = rows
-    show_rows(console, rows, with_keys=bool(target) or console.is_verbose)
-    return ExitCode.OK
+
+    def show_app(run: AppRun) -> ExitCode:
+        rows = status_rows(run.connect(), target, shard=part)
+        run.watch.rows = rows
+        show_rows(run.console, rows, with_keys=bool(target) or console.is_verbose)
+        return ExitCode.OK
+
+    with (
+        reporting((), command="status") as reporter,
+        observing(console, "status", Wanted.of(metrics=metrics), reporter=reporter) as watch,
+        open_apps(call, reporter, watch) as apps,
+    ):
+        apps.each(show_app, "reading")
+        return apps.finish()
 
 
 def status_rows(
@@ -66,7 +76,7 @@ def status_rows(
 
     agents = session.api.list_agents()
     live = {agent.name: agent for agent in agents}
-    check_targets(targets, {*session.desired.agents, *live}, what=what)
+    check_targets(targets, {*session.desired.agents, *live}, what=what, unknown=session.unknown)
     concerned = sorted(
         name
         for name in {*session.desired.agents, *live}

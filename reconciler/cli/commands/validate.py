@@ -10,13 +10,13 @@ from reconciler.cli.boundary import guarded
 from reconciler.cli.console import Console, OutputFormat
 from reconciler.cli.reporting import reporting
 from reconciler.cli.source import Source
-from reconciler.cli.wiring import load_configuration
+from reconciler.cli.wiring import load_configurations
 from reconciler.errors import ExitCode
 
 EPILOG = """\b
 Examples:
   alter-sync validate                        check agents.yaml
-  alter-sync validate -c agents/ -c more.yaml   several files make one configuration
+  alter-sync validate -c agents/ -c more.yaml   several files make one configuration, for each app
   alter-sync validate --output json          findings for a program
 """
 
@@ -45,14 +45,24 @@ def _validate(console: Console, source: Source, reports: Sequence[str]) -> ExitC
     from reconciler.reports.messages import diagnostics_text
 
     with reporting(reports, command="validate") as reporter:
-        configuration = load_configuration(source)
-        reporter.tell_configuration(configuration)
+        first, *others = configurations = load_configurations(source)
+        if others:
+            parts = [reporter.part() for _ in configurations]
+            for part, configuration in zip(parts, configurations, strict=True):
+                part.tell_configuration(configuration)
+            reporter.gather([part.subject for part in parts], exit_code=ExitCode.OK)
+        else:
+            reporter.tell_configuration(first)
         reporter.write(ExitCode.OK)
-    count = len(configuration.desired.agents)
+    findings = [finding for configuration in configurations for finding in configuration.findings]
     if console.is_table:
-        if configuration.findings:
-            console.alarm(diagnostics_text(configuration.findings, style=console.style(sys.stderr)))
-        console.text(f"valid: {count} agent{'s' if count != 1 else ''} of {configuration.desired.owner}")
+        if findings:
+            console.alarm(diagnostics_text(findings, style=console.style(sys.stderr)))
+        for desired in (configuration.desired for configuration in configurations):
+            count = len(desired.agents)
+            where = f" in app {desired.app.name}" if others else ""
+            console.text(f"valid: {count} agent{'s' if count != 1 else ''} of {desired.owner}{where}")
     else:
-        console.document({"valid": True, "agents": count} | diagnostics_document(configuration.findings))
+        count = sum(len(configuration.desired.agents) for configuration in configurations)
+        console.document({"valid": True, "agents": count} | diagnostics_document(findings))
     return ExitCode.OK

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler import errors
-from reconciler.alter.answers import Answer, clean_text, count_of, read_json, retry_after_seconds
+from reconciler.alter.answers import Answer, clean_text, count_of, read_json, request_id, retry_after_seconds
 from reconciler.alter.wire import Credential
 from reconciler.model.secret import Secret
 from tests.unit.alter.fakes import APP_KEY, make_key
@@ -78,3 +78,19 @@ def test_the_api_key_is_never_shown_however_it_is_written(text: str) -> None:
 def test_other_keys_in_a_remote_text_are_hidden_too() -> None:
     other = make_key("ak", "v" * 22)
     assert clean_text(f"key {other} is known", conceal=CONCEAL) == "key (key) is known"
+
+
+@pytest.mark.parametrize("name", ["0b7d5c", "req_01HZX", "4f:a/b=c.d+e", "x" * 128])
+def test_what_the_server_calls_a_request_is_known(name: str) -> None:
+    assert request_id(Answer(200, {"x-request-id": name}, b""), conceal=CONCEAL) == name
+
+
+@pytest.mark.parametrize(
+    "name", ["", "a b", "a\x1b[2J", "é", "x" * 129, APP_KEY, f"req-{APP_KEY}", make_key("ak", "x" * 22)]
+)
+def test_a_name_of_a_request_that_is_none_is_not_shown(name: str) -> None:
+    assert request_id(Answer(200, {"x-request-id": name}, b""), conceal=CONCEAL) == ""
+
+
+def test_a_server_need_not_name_its_requests() -> None:
+    assert request_id(Answer(200, {}, b""), conceal=CONCEAL) == ""

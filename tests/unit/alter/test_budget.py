@@ -1,10 +1,6 @@
 from __future__ import annotations
 
-import threading
-from collections import deque
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
@@ -12,10 +8,10 @@ from alter_sdk.client import _parse_rate_limit_headers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.alter.budget import MAX_PAUSE_SECONDS, RateBudget, read_allowance
-from tests.unit.alter.fakes import FakeClock, FastClock
+from reconciler.alter.budget import Budget, read_allowance
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+START = NOON.timestamp()
 
 
 def headers(limit: int, remaining: int, reset_in: float, *, now: datetime = NOON) -> dict[str, str]:
@@ -27,105 +23,114 @@ def headers(limit: int, remaining: int, reset_in: float, *, now: datetime = NOON
     }
 
 
-def budget_after(clock: FakeClock, limit: int, remaining: int, reset_in: float) -> RateBudget:
-    budget = RateBudget(clock)
-    budget.reserve()
-    budget.settle(headers(limit, remaining, reset_in, now=clock.now()))
+def learn(budget: Budget, told: dict[str, str], *, now: datetime = NOON, in_flight: int = 0) -> bool:
+    return budget.learn(told, now=now, in_flight=in_flight)
+
+
+def budget_after(limit: int, remaining: int, reset_in: float) -> Budget:
+    budget = Budget()
+    learn(budget, headers(limit, remaining, reset_in))
     return budget
 
 
+def waits(budget: Budget, *, in_flight: int = 0, now: datetime = NOON) -> float:
+    return max(0.0, budget.next_at(in_flight=in_flight) - now.timestamp())
+
+
 def test_without_a_word_from_the_server_nothing_waits() -> None:
-    clock = FakeClock(NOON)
-    budget = RateBudget(clock)
-    assert [budget.reserve() for _ in range(50)] == [0.0] * 50
-    budget.settle(None)
-    budget.settle({})
-    assert clock.slept == []
+    budget = Budget()
+    assert waits(budget, in_flight=50) == 0
+    assert not learn(budget, {})
+    budget.lose()
+    assert waits(budget) == 0
 
 
-def test_a_plentiful_budget_does_not_slow_anything() -> None:
-    budget = budget_after(FakeClock(NOON), 600, 400, 50)
-    assert sum(budget.reserve() for _ in range(200)) == 0
+def test_what_is_left_is_used_without_a_wait_and_no_more() -> None:
+    budget = budget_after(600, 30, 50)
+    assert [waits(budget, in_flight=count) for count in (0, 29, 30)] == [0, 0, 50]
 
 
-def test_a_scarce_budget_is_spread_over_the_time_that_is_left() -> None:
-    clock = FakeClock(NOON)
-    budget = budget_after(clock, 600, 100, 50)
-    for _ in range(100):
-        budget.reserve()
-    assert 49 <= sum(clock.slept) <= 50
-    assert max(clock.slept) < 1
+def test_all_that_is_left_may_be_under_way() -> None:
+    budget = budget_after(10, 3, 30)
+    assert [budget.is_under_way(count) for count in (2, 3, 4)] == [False, True, True]
+    learn(budget, headers(10, 0, 30))
+    assert not budget.is_under_way(3)  # there is nothing to wait for but the renewal
 
 
-def test_a_scarce_budget_that_is_renewed_at_once_costs_nothing() -> None:
-    budget = budget_after(FakeClock(NOON), 600, 100, 1)
-    assert sum(budget.reserve() for _ in range(50)) <= 1
+def test_what_was_held_back_for_requests_under_way_comes_free_when_they_are_answered() -> None:
+    budget = Budget()
+    learn(budget, headers(100, 10, 30), in_flight=9)
+    assert waits(budget, in_flight=10) == 30
+    learn(budget, headers(100, 9, 30))
+    assert waits(budget, in_flight=8) == 0
 
 
-def test_a_spent_budget_waits_for_its_renewal_and_then_goes_on() -> None:
-    clock = FakeClock(NOON)
-    told: list[float] = []
-    budget = RateBudget(clock, on_pause=told.append)
-    budget.reserve()
-    budget.settle(headers(600, 0, 40))
-    assert budget.reserve() == 40
-    assert told == [40]
-    assert budget.reserve() == 0
-
-
-def test_no_pause_is_longer_than_a_minute() -> None:
-    budget = budget_after(FakeClock(NOON), 600, 0, 3000)
-    assert budget.reserve() == MAX_PAUSE_SECONDS
-    budget.hold(5000)
-    assert budget.reserve() == MAX_PAUSE_SECONDS
-
-
-def test_a_wait_that_one_request_was_told_holds_for_all() -> None:
-    clock = FakeClock(NOON)
-    budget = RateBudget(clock)
-    budget.hold(7)
-    assert budget.reserve() == 7
-    assert budget.reserve() == 0
-
-
-def test_requests_under_way_are_counted_as_not_yet_seen_by_the_server() -> None:
-    clock = FakeClock(NOON)
-    budget = RateBudget(clock)
-    for _ in range(4):
-        budget.reserve()
-    budget.settle(headers(10, 3, 30))
-    assert budget.reserve() == 30
+def test_a_request_without_an_answer_may_have_been_counted() -> None:
+    budget = budget_after(600, 1, 30)
+    budget.lose()
+    assert waits(budget) == 30
 
 
 def test_a_late_answer_does_not_give_budget_back() -> None:
-    clock = FakeClock(NOON)
-    budget = budget_after(clock, 600, 0, 30)
-    budget.reserve()
-    clock.advance(-30)
-    budget.settle(headers(600, 500, 30))
-    assert budget.reserve() == 30
+    budget = budget_after(600, 0, 30)
+    learn(budget, headers(600, 500, 30))
+    assert waits(budget) == 30
 
 
 def test_an_answer_about_a_window_that_is_over_says_nothing() -> None:
-    clock = FakeClock(NOON)
-    budget = budget_after(clock, 600, 0, -5)
-    assert budget.reserve() == 0
+    assert waits(budget_after(600, 0, -5)) == 0
+
+
+def test_a_window_is_forgotten_when_it_is_over() -> None:
+    budget = budget_after(600, 0, 30)
+    assert not budget.expire(START + 29)
+    assert budget.expire(START + 30)
+    assert not budget.expire(START + 30)
+    assert waits(budget) == 0
 
 
 def test_a_stricter_limit_with_an_earlier_end_takes_over() -> None:
-    budget = budget_after(FakeClock(NOON), 600, 500, 50)
-    budget.reserve()
-    budget.settle(headers(60, 0, 20))
-    assert budget.reserve() == 20
+    budget = budget_after(600, 500, 50)
+    learn(budget, headers(60, 0, 20))
+    assert waits(budget) == 20
 
 
 def test_a_window_that_slides_is_recognised_as_new() -> None:
-    clock = FakeClock(NOON)
-    budget = budget_after(clock, 600, 0, 60)
-    for _ in range(4):
-        clock.advance(0.6)
-        budget.settle(headers(600, 300, 60, now=clock.now()))
-    assert budget.reserve() == 0
+    budget = budget_after(600, 0, 60)
+    for step in range(1, 5):
+        now = NOON + timedelta(seconds=0.6 * step)
+        learn(budget, headers(600, 300, 60, now=now), now=now)
+    assert waits(budget) == 0
+
+
+def shared_budget(limit: int, remaining: int, reset_in: float) -> Budget:
+    budget = budget_after(limit, remaining + 5, reset_in)
+    budget.take(START, in_flight=0)
+    learn(budget, headers(limit, remaining, reset_in))  # five requests are gone, one of them ours
+    return budget
+
+
+def pass_of(budget: Budget, requests: int) -> float:
+    """The seconds until so many went out, each when the budget says."""
+    now = START
+    for number in range(requests):
+        now = max(now, budget.next_at(in_flight=number))
+        budget.take(now, in_flight=number)
+    return now - START
+
+
+def test_the_last_fifth_of_a_key_that_others_use_too_is_spread_over_the_time_that_is_left() -> None:
+    assert pass_of(shared_budget(600, 600, 50), 480) == 0
+    assert 48 <= pass_of(shared_budget(600, 100, 50), 100) <= 50
+    assert pass_of(shared_budget(600, 100, 1), 50) <= 1
+
+
+def test_a_key_that_nobody_else_uses_is_used_up_at_once() -> None:
+    budget = Budget()
+    learn(budget, headers(600, 100, 50), in_flight=3)
+    budget.take(START, in_flight=3)
+    learn(budget, headers(600, 96, 50))  # those under way and the new one, nobody else's
+    assert pass_of(budget, 96) == 0
 
 
 def test_a_server_with_another_clock_is_understood_by_its_date() -> None:
@@ -188,59 +193,3 @@ def test_the_headers_are_read_as_by_the_official_client(
     else:
         assert (ours.limit, ours.remaining) == (theirs.limit, theirs.remaining)
         assert abs(ours.reset_at - theirs.reset_at.timestamp()) < 2
-
-
-def fixed_window(limit: int, clock: FastClock) -> Callable[[], tuple[bool, dict[str, str]]]:
-    used: dict[int, int] = {}
-    lock = threading.Lock()
-
-    def admit() -> tuple[bool, dict[str, str]]:
-        with lock:
-            now = clock.now()
-            window = int(now.timestamp() // 60)
-            used[window] = used.get(window, 0) + 1
-            left = limit - used[window]
-            return left >= 0, headers(limit, max(0, left), (window + 1) * 60 - now.timestamp(), now=now)
-
-    return admit
-
-
-def sliding_window(limit: int, clock: FastClock) -> Callable[[], tuple[bool, dict[str, str]]]:
-    seen: deque[float] = deque()
-    lock = threading.Lock()
-
-    def admit() -> tuple[bool, dict[str, str]]:
-        with lock:
-            now = clock.now()
-            while seen and seen[0] <= now.timestamp() - 60:
-                seen.popleft()
-            is_admitted = len(seen) < limit
-            if is_admitted:
-                seen.append(now.timestamp())
-            return is_admitted, headers(limit, limit - len(seen), 60, now=now)
-
-    return admit
-
-
-@pytest.mark.parametrize("make_limiter", [fixed_window, sliding_window])
-def test_eight_threads_under_600_a_minute_see_at_most_two_refusals(
-    make_limiter: Callable[[int, FastClock], Callable[[], tuple[bool, dict[str, str]]]],
-) -> None:
-    clock = FastClock(factor=60)
-    budget, admit = RateBudget(clock), make_limiter(600, clock)
-    refused = []
-
-    def request(_number: int) -> None:
-        budget.reserve()
-        is_admitted, told = admit()
-        budget.settle(told)
-        if not is_admitted:
-            refused.append(told)
-
-    started = clock.now()
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(request, range(1300)))
-    minutes = (clock.now() - started).total_seconds() / 60
-    assert len(refused) <= 2
-    # Slow machines make these minutes longer; the upper limit only catches a client that stands still.
-    assert 1 <= minutes <= 15

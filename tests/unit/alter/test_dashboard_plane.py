@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from reconciler import errors
-from reconciler.alter.commands import Commands
+from reconciler.alter.commands import PROCESSES_AT_ONCE, Commands
 from reconciler.alter.dashboard_feed import DashboardFeed
 from reconciler.alter.dashboard_plane import DashboardPlane
 from reconciler.alter.program import DashboardAccess
@@ -88,6 +89,14 @@ def test_a_patch_that_changes_nothing_makes_no_change(api: DashboardPlane, conve
     before = conversation.stats().requests
     assert api.update_agent(live.id, AgentPatch(metadata=MARK), expected_version=live.version) == live
     assert conversation.stats().requests == before + 1
+
+
+def test_however_many_threads_ask_few_processes_run_at_once(tmp_path: Path) -> None:
+    conversation = commands(a_program(tmp_path, "import time; time.sleep(0.1); print('{}')"))
+    with ThreadPoolExecutor(24) as pool:
+        list(pool.map(lambda _number: conversation.run("list"), range(24)))
+    assert conversation.stats().requests == 24
+    assert 2 <= conversation.stats().peak <= PROCESSES_AT_ONCE
 
 
 @pytest.mark.parametrize(

@@ -239,3 +239,8 @@ def test_the_api_key_in_a_message_a_hint_or_a_permission_is_hidden() -> None:
     error = refuse(403, body)
     assert isinstance(error, errors.InsufficientScope)
     assert APP_KEY not in repr((error.message, error.hint, error.missing))
+
+
+def test_a_key_is_no_code_of_a_refusal() -> None:
+    error = refuse(503, {"error": APP_KEY, "message": "down"})
+    assert error.code == "server_fault"

@@ -112,7 +112,7 @@ def test_the_servers_wait_is_kept(retrier: Retrier, clock: FakeClock) -> None:
     assert clock.slept == [30.25, 5.5]
 
 
-@pytest.mark.parametrize("failure", [limited(61), fault(3600)])
+@pytest.mark.parametrize("failure", [limited(133), fault(61)])
 def test_a_wait_beyond_the_budget_ends_at_once(
     retrier: Retrier, clock: FakeClock, failure: errors.ApiError
 ) -> None:
@@ -120,6 +120,11 @@ def test_a_wait_beyond_the_budget_ends_at_once(
     with pytest.raises(type(failure)):
         retrier.run(action, route="GET /x")
     assert (action.calls, clock.slept) == (1, [])
+
+
+def test_a_rate_limit_is_waited_for_over_two_windows(retrier: Retrier, clock: FakeClock) -> None:
+    assert retrier.run(Flaky(limited(60), limited(60)), route="GET /x") == "done"
+    assert clock.slept == [60.25, 60.5]
 
 
 def test_nothing_is_logged_about_retries(retrier: Retrier, caplog: pytest.LogCaptureFixture) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler import errors
-from reconciler.alter.snapshot import read_agents, read_keys
+from reconciler.alter.snapshot import PAGE_SIZE, read_agents, read_keys
 from reconciler.alter.wire import Page, read_agent, read_key
 from reconciler.model.agent import AgentId, LiveAgent
 from reconciler.model.key import AgentKey
@@ -54,6 +54,32 @@ def test_pages_are_followed_by_has_more_from_where_the_last_one_ended() -> None:
     )
     assert len(read_agents(pages)) == 5
     assert pages.offsets == [0, 2, 4]
+
+
+def test_the_pages_behind_a_full_one_are_fetched_side_by_side_each_once() -> None:
+    fleet = [agent(number) for number in range(2 * PAGE_SIZE + 500)]
+    both_are_under_way = threading.Barrier(2, timeout=10)
+    offsets: list[int] = []
+
+    def fetch(offset: int) -> Page:
+        offsets.append(offset)
+        if offset:
+            both_are_under_way.wait()
+        end = offset + PAGE_SIZE
+        return page(*fleet[offset:end], total=len(fleet), has_more=end < len(fleet))
+
+    assert read_agents(fetch) == tuple(fleet)
+    assert sorted(offsets) == [0, PAGE_SIZE, 2 * PAGE_SIZE]
+
+
+def test_a_page_that_is_shorter_than_expected_is_followed_from_its_end() -> None:
+    fleet = [agent(number) for number in range(2 * PAGE_SIZE + 500)]
+
+    def fetch(offset: int) -> Page:
+        end = offset + (PAGE_SIZE // 2 if offset else PAGE_SIZE)
+        return page(*fleet[offset:end], total=len(fleet), has_more=end < len(fleet))
+
+    assert read_agents(fetch) == tuple(fleet)
 
 
 def test_revoked_agents_are_dropped() -> None:

@@ -37,7 +37,6 @@ def connect() -> Iterator[MakeTransport]:
             credential=Credential(Secret(APP_KEY)),
             owner=owner,
             clock=clock or SystemClock(),
-            parallelism=2,
             **limits,
         )
         made.append(transport)
@@ -138,7 +137,6 @@ def test_an_answer_that_does_not_come_in_time_leaves_the_outcome_open(
         credential=Credential(Secret(APP_KEY)),
         owner="x",
         clock=SystemClock(),
-        parallelism=1,
         read_seconds=0.05,
     )
     with pytest.raises(errors.Unreachable, match="ReadTimeout") as caught:

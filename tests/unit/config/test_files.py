@@ -35,7 +35,7 @@ def test_a_missing_file_beside_a_single_other_one_names_that(
 def test_a_missing_file_beside_nothing_names_init(tmp_path: Path, name: str) -> None:
     with pytest.raises(FileMissing) as caught:
         load([tmp_path / name])
-    assert "alter-sync demo" in caught.value.hint
+    assert "alter-sync init" in caught.value.hint
 
 
 def test_a_folder_without_yaml_is_a_usage_error(tmp_path: Path) -> None:

@@ -46,3 +46,15 @@ def test_budget_headers_come_with_successes_refusals_and_throttles(tmp_path: Pat
 
 def test_without_a_limit_there_are_no_budget_headers(client: SignedClient) -> None:
     assert not [name for name in client.get("/sdk/agents").headers if name.startswith("x-ratelimit")]
+
+
+def test_a_window_may_be_shorter_and_only_refusals_may_tell_of_it() -> None:
+    now = [100.0]
+    limiter = RateLimiter(1, window_seconds=10, is_announced=False, wall_clock=lambda: now[0])
+    assert limiter.admit("one") == {}
+    with pytest.raises(Refusal) as caught:
+        limiter.admit("one")
+    assert caught.value.headers == {"Retry-After": "10"}
+    assert caught.value.payload["detail"]["window_seconds"] == 10
+    now[0] = 110.0
+    assert limiter.admit("one") == {}

@@ -45,6 +45,17 @@ def test_any_key_reads_the_permission_catalogue(server: SandboxServer) -> None:
         assert client.get("/sdk/scopes").status_code == 200
 
 
+def test_a_request_can_be_narrowed_and_never_widened(server: SandboxServer) -> None:
+    key = server.create_app_key(["agents:read", "agents:write", "providers:read"])
+    with SignedClient(server, key) as client:
+        narrowed = client.get("/sdk/oauth/provider-catalog", constraints="agents:write")
+        assert (narrowed.status_code, narrowed.json()["detail"]["granted"]) == (403, ["agents:write"])
+        widened = client.get("/sdk/scopes", constraints="agents:read,agents:admin")
+        assert widened.status_code == 200  # nothing is needed for this, so nothing is looked at
+        widened = client.get("/sdk/agents", constraints="agents:read,agents:admin")
+        assert (widened.status_code, widened.json()["detail"]["error"]) == (400, "constraint_not_narrowing")
+
+
 @pytest.mark.parametrize(("method", "target", "permission"), ROUTES[:-1])
 def test_an_agent_s_key_manages_nothing(
     server: SandboxServer, client: SignedClient, method: str, target: str, permission: str

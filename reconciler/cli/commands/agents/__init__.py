@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from reconciler.cli.commands.agents import changing, keys, reading
+from reconciler.cli.help import PlainGroup
 from reconciler.errors import ExitCode
 
 EXAMPLES = """\
@@ -24,10 +25,9 @@ Environment:
 """
 
 
-def build_agents() -> typer.Typer:
+def build() -> typer.Typer:
     """The group with its commands."""
-    group = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
-    group.callback(epilog=EPILOG)(_agents)
+    group = PlainGroup(_agents, epilog=EPILOG)
     group.command("list", epilog=reading.LIST_EPILOG)(reading.list_agents)
     group.command("create", epilog=changing.CREATE_EPILOG)(changing.create)
     group.command("show", epilog=reading.SHOW_EPILOG)(reading.show)

@@ -13,6 +13,7 @@ import typer
 
 from reconciler.cli import options as opt
 from reconciler.cli.call import taking
+from reconciler.cli.completion import single_agents
 from reconciler.cli.console import Console, OutputFormat
 from reconciler.cli.source import Source, has_token
 from reconciler.cli.wiring import Configuration, Session, connected, load_configuration
@@ -43,7 +44,15 @@ Config = Annotated[
         show_default=False,
     ),
 ]
-Agent = Annotated[str, typer.Option("--agent", help="The agent, by id or by name.", metavar="ID|NAME")]
+Agent = Annotated[
+    str,
+    typer.Option(
+        "--agent",
+        help="The agent, by id or by name.",
+        metavar="ID|NAME",
+        autocompletion=single_agents,
+    ),
+]
 Key = Annotated[str, typer.Option("--key", help="The key, by id.", metavar="KEY-ID")]
 
 
@@ -167,4 +176,4 @@ def _call(
     return Call(console, source, names_config=bool(config))
 
 
-with_call = taking(_call)
+with_call = taking(_call, speaks_to_alter=True)

@@ -62,9 +62,11 @@ def choose_recipient(call: Call, *, sink: str | None, show_key: bool, verb: str)
         raise UsageError(
             f"--sink {sink}: the configuration has no such sink", hint=near or f"it has: {names}"
         )
+    from reconciler.cli.traced_sinks import traced_sink
     from reconciler.sinks.registry import open_sink
 
-    return Recipient(desired, open_sink(desired.sinks[sink], former_owners=desired.former_owners))
+    opened = open_sink(desired.sinks[sink], former_owners=desired.former_owners)
+    return Recipient(desired, traced_sink(opened, call.console.trace))
 
 
 def show_result(

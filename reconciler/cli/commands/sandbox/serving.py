@@ -1,4 +1,4 @@
-"""``alter-sync sandbox``: the embedded Alter for any client."""
+"""``alter-sync sandbox``: serves the embedded Alter, moves its clock, uses keys, forgets it all."""
 
 from __future__ import annotations
 
@@ -19,16 +19,6 @@ from reconciler.errors import ExitCode, FileMissing, UsageError
 if TYPE_CHECKING:
     from reconciler.sandbox import SandboxServer
 
-EXAMPLES = """\
-  alter-sync sandbox serve                point any client at it
-  eval "$(alter-sync sandbox dashboard)"  an alter executable for it, with a token
-  alter-sync sandbox advance 25h          move its clock
-  alter-sync sandbox use secrets/a.env    be a workload: use the key in a file
-  alter-sync sandbox reset                forget every agent and key"""
-EPILOG = f"""\b
-Examples:
-{EXAMPLES}
-"""
 SERVE_EPILOG = """\b
 Examples:
   alter-sync sandbox serve                   prints the two variables to export, then serves
@@ -78,13 +68,6 @@ UseLag = Annotated[
     typer.Option("--use-lag", help="How late a use of a key shows in last_used_at.", metavar="DURATION"),
 ]
 Duration = Annotated[str, typer.Argument(help="How far, like 90d, 25h, 15m.", metavar="DURATION")]
-
-
-def sandbox(context: typer.Context) -> ExitCode:
-    """The embedded Alter: real HTTP on loopback, its state in one SQLite file, a clock of its own."""
-    if context.invoked_subcommand is None:
-        typer.echo(f"{EXAMPLES}\n\nMore: alter-sync sandbox --help")
-    return ExitCode.OK
 
 
 def serve(

@@ -11,7 +11,7 @@ import typer
 
 from reconciler.cli import options as opt
 from reconciler.cli.boundary import guarded
-from reconciler.cli.commands.sandbox import Database, write_key
+from reconciler.cli.commands.sandbox.serving import Database, write_key
 from reconciler.errors import ExitCode, UsageError
 
 EPILOG = """\b
