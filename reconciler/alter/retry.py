@@ -8,19 +8,18 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
-
-import stamina
-from stamina.instrumentation import set_on_retry_hooks
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from reconciler import errors
 from reconciler.alter.refusals import Unavailable
 from reconciler.ports import Clock
 
+if TYPE_CHECKING:
+    import stamina
+
 T = TypeVar("T")
 
-# stamina's default hook logs, and a log without a handler ends on stderr. Retries are told by events.
-set_on_retry_hooks([])
+_MAY_PASS = (errors.RateLimited, errors.ServerFault, errors.Unreachable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +94,18 @@ class Retrier:
 
         Once ``is_stopping`` says so, no failure is waited for and no attempt repeated.
         """
+        try:
+            return action()
+        except _MAY_PASS as error:
+            return self._again(action, error, route=route)
+
+    def _again(self, action: Callable[[], T], first: errors.ApiError, *, route: str) -> T:
+        """Goes on after the first attempt; nearly all need no more, and that is all that they cost."""
+        import stamina
+        from stamina.instrumentation import set_on_retry_hooks
+
+        # The default hook logs, and a log without a handler ends on stderr. Retries are told by events.
+        set_on_retry_hooks([])
         run = _Run(
             clock=self._clock,
             policy=self._policy,
@@ -111,10 +122,14 @@ class Retrier:
             wait_max=self._policy.longest_wait_seconds,
             wait_jitter=0,
         )
+        pending: errors.ApiError | None = first
         for attempt in schedule:
             run.attempt = attempt
             with attempt:
-                return action()
+                if pending is None:
+                    return action()
+                error, pending = pending, None
+                raise error
         raise AssertionError("stamina ends with a result or an error")
 
 
@@ -133,7 +148,7 @@ class _Run:
 
     def decide(self, error: Exception) -> bool | float:
         """``False`` ends the run with this error. The wait is over when it returns, hence the 0.0."""
-        if not isinstance(error, errors.RateLimited | errors.ServerFault | errors.Unreachable):
+        if not isinstance(error, _MAY_PASS):
             return False
         # A process that was told to stop has to end soon; the next run finds out what happened.
         if self.is_stopping():

@@ -12,7 +12,7 @@ are replaced, and comes back before they do.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from reconciler.errors import SinkError
@@ -29,6 +29,7 @@ from reconciler.sinks.age_encryption import (
 from reconciler.sinks.age_place import Place, look, names
 from reconciler.sinks.disk import open_created, open_nearest
 from reconciler.sinks.facts import Facts, check_key, check_place_is_ours, fill_in
+from reconciler.sinks.leftovers import Leftovers
 
 
 def open_age_sink(ref: SinkRef, former_owners: tuple[str, ...]) -> AgeSink:
@@ -63,6 +64,7 @@ class AgeSink:
     recipients: tuple[str, ...]
     identity_file: Path | None = None
     former_owners: tuple[str, ...] = ()
+    _leftovers: Leftovers = field(default_factory=Leftovers, compare=False)
 
     @property
     def is_readable(self) -> bool:
@@ -85,7 +87,7 @@ class AgeSink:
         target = self._target(delivery.agent)
         check_key(delivery.plaintext, str(target))
         with open_created(target.parent) as folder:
-            folder.sweep(*names(target.name))
+            self._leftovers.sweep(folder, *names(target.name))
             place = look(folder, target)
             held = self._check(place, agent=delivery.agent, app=delivery.app, owner=delivery.owner)
             facts = Facts.of(delivery)
@@ -122,7 +124,7 @@ class AgeSink:
         with open_nearest(target.parent) as folder:
             if folder.path != target.parent:
                 return
-            folder.sweep(*names(target.name))
+            self._leftovers.sweep(folder, *names(target.name))
             place = look(folder, target)
             if place.records:
                 now = place.records[0].facts

@@ -19,11 +19,10 @@ from reconciler.errors import SinkError
 from reconciler.model.secret import Secret
 
 _SIZE_LIMIT_BYTES = 1_048_576
-_TRIAL_BYTES = 4096
+_TRIAL = Secret("0" * 4096)
 _FILE_MODE, _FOLDER_MODE = 0o600, 0o700
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO must not make us wait
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_TEMPORARY_SUFFIX = ".tmp"
 _TEMPORARY = re.compile(r"\.(?P<target>.+)\.[0-9a-f]{16}\.tmp", re.DOTALL)
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -74,12 +73,11 @@ class Folder:
         with explained("write", self.path / name):
             fd = os.open(temporary, _CREATE, _FILE_MODE, dir_fd=self._fd)
             try:
-                with os.fdopen(fd, "wb") as stream:
+                with _closing(fd):
                     with suppress(OSError):  # a file system without locks: then nothing is ever swept
                         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     os.fchmod(fd, _FILE_MODE)  # a umask may have taken our own right to read it
-                    stream.write(content.reveal().encode())
-                    stream.flush()
+                    _write(fd, content)
                     os.fsync(fd)
                     os.rename(temporary, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
             except BaseException:
@@ -94,21 +92,20 @@ class Folder:
             os.unlink(name, dir_fd=self._fd)
             os.fsync(self._fd)
 
-    def sweep(self, *names: str) -> None:
-        """Removes what a killed process left behind while it replaced one of these files.
-
-        Such a file may hold a key. A living writer has a lock on its own; the lock of a dead one is gone.
-        """
+    def left_behind(self) -> dict[str, list[str]]:
+        """The temporary files in it, by the names that they were to get."""
+        found: dict[str, list[str]] = {}
         with explained("tidy up", self.path):
             for name in os.listdir(self._fd):
-                # First what is quick: a file for each of thousands of agents may stand here.
-                found = _TEMPORARY.fullmatch(name) if name.endswith(_TEMPORARY_SUFFIX) else None
-                if found is None or found["target"] not in names:
-                    continue
-                # Gone meanwhile, in use, or a link: not ours to remove.
-                with suppress(OSError), _closing(os.open(name, _READ, dir_fd=self._fd)) as fd:
-                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    os.unlink(name, dir_fd=self._fd)
+                if match := _TEMPORARY.fullmatch(name):
+                    found.setdefault(match["target"], []).append(name)
+        return found
+
+    def remove_dead(self, temporary: str) -> None:
+        """Removes a temporary file, unless it is a link or gone, or its writer lives and has a lock on it."""
+        with suppress(OSError), _closing(os.open(temporary, _READ, dir_fd=self._fd)) as fd:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.unlink(temporary, dir_fd=self._fd)
 
     def try_write(self, name: str) -> None:
         """Finds out whether ``replace`` would work, by a small file that is removed again at once."""
@@ -116,9 +113,8 @@ class Folder:
         with explained("write into the folder", self.path):
             fd = os.open(temporary, _CREATE, _FILE_MODE, dir_fd=self._fd)
             try:
-                with os.fdopen(fd, "wb") as stream:
-                    stream.write(bytes(_TRIAL_BYTES))
-                    stream.flush()
+                with _closing(fd):
+                    _write(fd, _TRIAL)
                     os.fsync(fd)
             finally:
                 # Another process may have swept it away meanwhile, taking it for a dead one's.
@@ -129,13 +125,12 @@ class Folder:
 @contextmanager
 def open_nearest(path: Path) -> Iterator[Folder]:
     """Opens the folder, or the nearest one above it that exists: its ``path`` tells which."""
-    nearest = path
-    while not os.path.lexists(nearest) and nearest != nearest.parent:
+    # A link in place of the last folder could send the next key elsewhere; links further up are common.
+    nearest, fd = path, _open_folder(path, no_link=os.O_NOFOLLOW)
+    while fd is None:
         nearest = nearest.parent
-    # The last folder has to be a real one: a link in its place could send the next key elsewhere. Links
-    # further up are common (/tmp, /home, a release folder) and need rights in folders that whoever chose the
-    # path has already trusted with everything below.
-    with _opened(nearest, no_link=os.O_NOFOLLOW if nearest == path else 0) as folder:
+        fd = _open_folder(nearest, no_link=0)
+    with _opened(nearest, fd) as folder:
         yield folder
 
 
@@ -151,7 +146,10 @@ def open_created(path: Path) -> Iterator[Folder]:
         with explained("create the folder", folder), suppress(FileExistsError):  # another thread was faster
             os.mkdir(folder, _FOLDER_MODE)
             _synchronise(folder.parent)
-    with _opened(path, no_link=os.O_NOFOLLOW) as created:
+    fd = _open_folder(path, no_link=os.O_NOFOLLOW)
+    if fd is None:
+        raise SinkError(f"the folder {path} is gone again", hint="find out what removes it, and run again")
+    with _opened(path, fd) as created:
         yield created
 
 
@@ -166,12 +164,24 @@ def explained(doing: str, where: Path) -> Iterator[None]:
         raise SinkError(f"cannot {doing} {where}: {why}", hint=hint) from exc
 
 
-@contextmanager
-def _opened(path: Path, *, no_link: int) -> Iterator[Folder]:
-    if no_link and path.is_symlink():
-        raise _symbolic_link(path)
+def _open_folder(path: Path, *, no_link: int) -> int | None:
+    """``None`` when nothing is there and the folder above may be asked."""
     with explained("open the folder", path):
-        fd = os.open(path, _FOLDER | no_link)
+        try:
+            return os.open(path, _FOLDER | no_link)
+        except FileNotFoundError:
+            # A link to nothing is something.
+            if path == path.parent or path.is_symlink():
+                raise
+            return None
+        except OSError as exc:
+            if no_link and path.is_symlink():
+                raise _symbolic_link(path) from exc
+            raise
+
+
+@contextmanager
+def _opened(path: Path, fd: int) -> Iterator[Folder]:
     with _closing(fd):
         _check_not_public(os.fstat(fd), path)
         yield Folder(path, fd)
@@ -189,14 +199,23 @@ def _temporary_name(name: str) -> str:
     return f".{name}.{secrets.token_hex(8)}.tmp"
 
 
+# Without Python's streams: they ask the system much about each small file, and every question hands the
+# interpreter to another thread. No variable holds the bytes: an error shows what variables hold.
+
+
 def _decoded(fd: int) -> Secret | None:
     # Fails by its return value: UnicodeDecodeError carries the bytes, and they may be a key.
-    with os.fdopen(fd, "rb", closefd=False) as stream:
-        try:
-            text = stream.read().decode()
-        except UnicodeDecodeError:
-            return None
+    try:
+        text = b"".join(iter(lambda: os.read(fd, _SIZE_LIMIT_BYTES), b"")).decode()
+    except UnicodeDecodeError:
+        return None
     return Secret(text) if text else None
+
+
+def _write(fd: int, content: Secret) -> None:
+    written, size = 0, len(content.reveal().encode())
+    while written < size:
+        written += os.write(fd, content.reveal().encode()[written:])
 
 
 def _check_regular(found: os.stat_result, where: Path) -> None:

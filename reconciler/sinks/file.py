@@ -8,7 +8,7 @@ the target, so a crash in between leaves the old key in place and facts that vis
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from reconciler.errors import SinkError
@@ -19,6 +19,7 @@ from reconciler.ports import Delivery, SinkReading
 from reconciler.sinks.disk import Folder, open_created, open_nearest
 from reconciler.sinks.facts import FACTS_KEY, Facts, check_key, check_place_is_ours, fill_in
 from reconciler.sinks.formats import Dotenv, Format, Held, JsonField, Malformed, Raw, read_facts
+from reconciler.sinks.leftovers import Leftovers
 
 DEFAULT_VARIABLE = "AGENT_API_KEY"
 DEFAULT_FIELD = "api_key"
@@ -85,6 +86,7 @@ class FileSink:
     path: str
     format: Format
     former_owners: tuple[str, ...] = ()
+    _leftovers: Leftovers = field(default_factory=Leftovers, compare=False)
 
     @property
     def is_readable(self) -> bool:
@@ -104,7 +106,7 @@ class FileSink:
         target = self._target(delivery.agent)
         check_key(delivery.plaintext, str(target))
         with open_created(target.parent) as folder:
-            folder.sweep(target.name, _previous_name(target.name), _sidecar_name(target.name))
+            self._leftovers.sweep(folder, *_names(target.name))
             place = self._look(folder, target)
             self._check(place, agent=delivery.agent, app=delivery.app, owner=delivery.owner)
             facts = Facts.of(delivery)
@@ -131,7 +133,7 @@ class FileSink:
             if folder.path != target.parent:
                 return
             previous_name = _previous_name(target.name)
-            folder.sweep(target.name, previous_name, _sidecar_name(target.name))
+            self._leftovers.sweep(folder, *_names(target.name))
             place = self._look(folder, target)
             if place.facts is not None:
                 self._check_facts(place, agent=agent, app=place.facts.app, owner=place.facts.owner)
@@ -218,6 +220,11 @@ def _replaced(place: _Place, new_key: Secret, new_facts: Facts) -> Secret | None
     if not facts.fit(key):
         facts = replace(new_facts, key_id=None, fingerprint=key.fingerprint())
     return _PREVIOUS.put(None, key, facts)
+
+
+def _names(name: str) -> tuple[str, str, str]:
+    """Every file that may be written for a target."""
+    return name, _previous_name(name), _sidecar_name(name)
 
 
 def _sidecar_name(name: str) -> str:

@@ -374,6 +374,7 @@ def test_a_temporary_file_of_a_killed_process_goes_and_that_of_a_living_one_stay
     unrelated.touch()
     link = tmp_path / ".key.aaaaaaaaaaaaaaaa.tmp"
     link.symlink_to(unrelated)
+    sink = file_sink(tmp_path / "key")  # of the next run: a run looks once
     with in_use.open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         sink.deliver(delivery()) if act == "deliver" else sink.forget_previous(AGENT)
@@ -391,8 +392,8 @@ def test_killed_at_any_moment_a_delivery_leaves_one_whole_key(tmp_path: Path) ->
         "sink.deliver(delivery())\nprint('started', flush=True)\n"
         "while True:\n    sink.deliver(second_delivery()); sink.deliver(delivery())\n"
     )
-    sink = file_sink(tmp_path / "key")
     for milliseconds in range(0, 24, 3):
+        sink = file_sink(tmp_path / "key")
         with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as child:
             assert child.stdout is not None
             child.stdout.readline()
