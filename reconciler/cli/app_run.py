@@ -15,12 +15,15 @@ from reconciler.errors import AlterSyncError, ExitCode, Interrupted
 
 if TYPE_CHECKING:
     from reconciler.cli.console import Console
+    from reconciler.cli.distinct_apps import OnAgents
     from reconciler.cli.interrupts import StopRequest
     from reconciler.cli.observing import Watch
     from reconciler.cli.reporting import Reporter
     from reconciler.cli.selection import Unknown
     from reconciler.cli.source import Source
     from reconciler.cli.wiring import Configuration, Session
+    from reconciler.model.agent import AgentName
+    from reconciler.model.plan import Plan
 
 
 @dataclass(slots=True)
@@ -36,6 +39,9 @@ class AppRun:
     stop: StopRequest
     # Of one of several apps: see ``selection.Unknown``.
     unknown: Unknown = None
+    on_agents: OnAgents = lambda _agents: None
+    # The agents that the plan revokes; ``None`` as long as there is no plan.
+    revokes: frozenset[AgentName] | None = None
     resources: ExitStack = field(default_factory=ExitStack)
     exit_code: ExitCode | None = None
 
@@ -58,9 +64,14 @@ class AppRun:
             parallelism=self.parallelism,
             is_stopping=self.stop.is_asked,
             unknown=self.unknown,
+            on_agents=self.on_agents,
         )
         self.watch.session = self.resources.enter_context(session)
         return self.watch.session
+
+    def note_plan(self, plan: Plan) -> None:
+        """Keeps of the plan what has to be known of all apps before anything is done for one."""
+        self.revokes = frozenset(one.agent for one in plan.operations if one.kind == "revoke_agent")
 
     def attempt(self, work: Callable[[AppRun], ExitCode | None], *, keeps: bool) -> None:
         """Does the work for one of several apps, and keeps whatever ends it, for the output and the reports.

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from reconciler.cli.app_console import AppConsole
 from reconciler.cli.app_run import AppRun
 from reconciler.cli.console import Console, OutputFormat
+from reconciler.cli.distinct_apps import Sightings, check_credentials, check_plans
 from reconciler.cli.interrupts import StopRequest, stop_on_signals
 from reconciler.cli.observing import Watch
 from reconciler.cli.options import DEFAULT_PARALLELISM
-from reconciler.cli.source import check_credentials
 from reconciler.cli.wiring import Configuration, load_configuration, load_configurations
 from reconciler.errors import AlterSyncError, ExitCode, gravest_run
 
@@ -41,6 +41,7 @@ class Apps:
     at_once: int = 1
     # Whether somebody wants to see afterwards what the runs told: it may be much.
     keeps: bool = True
+    sightings: Sightings = field(default_factory=Sightings)
 
     @property
     def are_several(self) -> bool:
@@ -84,6 +85,11 @@ class Apps:
             errors = [found[message] for found in noted if message in found]
             if len(errors) == len(noted):
                 raise next((error for error in errors if error.hint), errors[0])
+
+    def check_plans(self) -> None:
+        """Refuses what the plans of all apps together show, before any of them is carried out."""
+        self.check_names()
+        check_plans(self.runs, self.sightings)
 
     def show(self) -> None:
         """Writes what the runs had to say so far."""
@@ -150,10 +156,12 @@ def open_apps(
         with run.resources:
             yield Apps(console, reporter, watch, (run,), stop)
         return
-    check_credentials(source, [one.desired.app for one in configurations])
+    check_credentials(source, configurations)
     at_once = min(_AT_ONCE, len(configurations), parallelism)
     runs = [_app_run(call, one, reporter, parallelism // at_once, stop) for one in configurations]
     apps = Apps(console, reporter, watch, runs, stop, at_once, keeps)
+    for run in runs:
+        run.on_agents = apps.sightings.of(run.app)
     with _apps_of_sandbox(call, runs), ExitStack() as resources:
         for run in runs:
             resources.enter_context(run.resources)

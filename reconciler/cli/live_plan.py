@@ -14,7 +14,7 @@ from reconciler.model.shard import EVERYTHING, Shard
 from reconciler.planning.ownership import our_mark
 
 if TYPE_CHECKING:
-    from reconciler.model.agent import AgentName
+    from reconciler.model.agent import AgentName, LiveAgent
     from reconciler.model.diagnostic import Diagnostic
     from reconciler.model.plan import Plan
     from reconciler.planning.facts import Allowances
@@ -30,7 +30,7 @@ def read_live(
     from reconciler.planning.planner import LiveState, needs_keys
     from reconciler.planning.selecting import matches
 
-    agents = session.api.list_agents()
+    agents = _listed(session)
     planned = [agent for agent in agents if not targets or matches(agent.name, targets)]
     wanted = needs_keys(session.desired, planned, now=session.clock.now(), rotate=rotate)
     keys = read_keys(session.api, wanted, parallelism=session.parallelism)
@@ -115,10 +115,16 @@ def read_everything(session: Session, *, shard: Shard = EVERYTHING) -> LiveState
     from reconciler.cli.run_identity import dead_runs
     from reconciler.planning.planner import LiveState
 
-    agents = session.api.list_agents()
+    agents = _listed(session)
     ours = [agent.id for agent in agents if shard.holds(agent.name) and our_mark(session.desired, agent)]
     keys = read_keys(session.api, ours, parallelism=session.parallelism)
     return LiveState(agents, keys, dead_runs(agents))
+
+
+def _listed(session: Session) -> Sequence[LiveAgent]:
+    agents = session.api.list_agents()
+    session.on_agents(agents)
+    return agents
 
 
 def names_of(session: Session, live: LiveState) -> list[AgentName]:

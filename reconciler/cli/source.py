@@ -15,16 +15,15 @@ from reconciler.cli.console import Console
 from reconciler.cli.options import DEFAULT_CONFIG, DEFAULT_SANDBOX
 from reconciler.errors import CredentialMissing, FileMissing, UsageError
 from reconciler.model.desired import DEFAULT_BASE_URL, AppRef
-from reconciler.model.nearest import did_you_mean
 from reconciler.model.secret import Secret
 
 if TYPE_CHECKING:
     from reconciler.alter.program import DashboardAccess
     from reconciler.ports import Clock
 
-_BASE_URL_ENV = "ALTER_BASE_URL"
-_TOKEN_ENV = "ALTER_PAT"  # noqa: S105 - the name of a variable
-_APP_ID_ENV = "ALTER_APP_ID"
+BASE_URL_ENV = "ALTER_BASE_URL"
+TOKEN_ENV = "ALTER_PAT"  # noqa: S105 - the name of a variable
+APP_ID_ENV = "ALTER_APP_ID"
 _PROGRAM_ENV = "ALTER_CLI"
 _LARGEST_KEY_FILE_BYTES = 4096
 
@@ -109,38 +108,10 @@ def open_endpoint(console: Console, source: Source, app: AppRef) -> Iterator[End
         yield Endpoint(sandbox.address, name, sandbox.clock, access.app_key, dashboard)
 
 
-def check_credentials(source: Source, apps: Sequence[AppRef]) -> None:
-    """Refuses what would lead two of several apps to one: a name alone does not make them two."""
-    if source.api_key_file is not None:
-        raise UsageError(
-            f"--api-key-file is the key of one app, and the configuration is of {len(apps)}",
-            hint="set the variable that app.api_key_env names, for each app; or name one app's files with -c",
-        )
-    if source.sandbox is not None:
-        return
-    if has_token() and os.environ.get(_APP_ID_ENV, "").strip():
-        raise UsageError(
-            f"{_APP_ID_ENV} names one app, and the configuration is of {len(apps)}",
-            hint=f"unset it, and write each app's id into its configuration, as app.id; {_TOKEN_ENV} goes on",
-        )
-    owners: dict[tuple[Secret | str | None, str], AppRef] = {}
-    for app in apps:
-        key, _ = find_api_key(source, app)
-        if key is None and not has_token():
-            continue  # told for the app alone: the others need not wait for it
-        first = owners.setdefault((key or app.id, find_base_url(app)[0].rstrip("/")), app)
-        if first is not app:
-            what = f"key, in {first.api_key_env} and {app.api_key_env}" if key else "app.id, or have none"
-            raise UsageError(
-                f"apps {first.name} and {app.name} have the same {what}: each would undo the other's work",
-                hint=did_you_mean(app.name, [first.name]) or "give each app a credential of its own",
-            )
-
-
 def find_base_url(app: AppRef) -> tuple[str, str]:
     """The address of the API, and where it comes from: the environment wins over the configuration."""
-    if address := os.environ.get(_BASE_URL_ENV):
-        return address, f"environment variable {_BASE_URL_ENV}"
+    if address := os.environ.get(BASE_URL_ENV):
+        return address, f"environment variable {BASE_URL_ENV}"
     return (app.base_url, "app.base_url") if app.base_url else (DEFAULT_BASE_URL, "the default")
 
 
@@ -166,7 +137,7 @@ def _api_key(source: Source, app: AppRef, *, is_needed: bool) -> Secret | None:
 
 def find_dashboard(source: Source, app: AppRef) -> DashboardAccess | None:
     """The dashboard plane, when there is a personal access token for it."""
-    token = os.environ.get(_TOKEN_ENV, "").strip()
+    token = os.environ.get(TOKEN_ENV, "").strip()
     if not token:
         return None
     from reconciler.alter.program import DashboardAccess
@@ -180,14 +151,14 @@ def find_app_id(source: Source, app: AppRef) -> tuple[str | None, str]:
     """The app of the dashboard plane, and where it comes from; the environment wins here, too."""
     if source.app_id:
         return source.app_id, "--app"
-    if app_id := os.environ.get(_APP_ID_ENV, "").strip():
-        return app_id, f"environment variable {_APP_ID_ENV}"
+    if app_id := os.environ.get(APP_ID_ENV, "").strip():
+        return app_id, f"environment variable {APP_ID_ENV}"
     return (app.id, "app.id") if app.id else (None, "the linked workspace")
 
 
 def has_token() -> bool:
     """Whether there is a personal access token, without which nothing of the dashboard plane works."""
-    return bool(os.environ.get(_TOKEN_ENV, "").strip())
+    return bool(os.environ.get(TOKEN_ENV, "").strip())
 
 
 def _read_key_file(path: Path) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from reconciler.model.outcome import OperationOutcome
     from reconciler.model.plan import Operation
 
+# How every line begins, with 0 for each digit; and how much of that no other file begins with.
+_BEGINNING = b'{"time": "0000-00-00T00:00:00.000000Z", "run": "'
+_TELLING = len(b'{"time": "')
+
 
 class LineFile:
     """Appends whole lines, each with one write, so that neither a kill nor another run tears one apart.
@@ -43,6 +48,12 @@ class LineFile:
         # Never through a link to a file of somebody else's, and never waiting for the reader of a pipe.
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         self._descriptor = os.open(path, flags, 0o600)
+
+    def head(self) -> bytes:
+        """How the file began before this run; nothing of what has no beginning, like a pipe."""
+        if not S_ISREG(os.fstat(self._descriptor).st_mode):
+            return b""
+        return os.pread(self._descriptor, len(_BEGINNING), 0)
 
     def begin(self, line: str) -> None:
         """The first line; ``OSError`` when there is no room for it. A torn line before it is ended."""
@@ -165,12 +176,28 @@ def trace_log(
     try:
         log = TraceLog(file, token_hex(4), {})
         try:
+            if not _is_trace(file.head()):
+                raise _no_trace(path)
             log.begin_run(command, options)
         except OSError as error:
             raise _unusable(path, error) from error
         yield log
     finally:
         file.close()
+
+
+def _is_trace(head: bytes) -> bool:
+    """Whether a file that begins like this is empty or a trace, whose first line may be torn."""
+    line = re.sub(rb"[0-9]", b"0", head.partition(b"\n")[0])
+    return not head or (line.startswith(_BEGINNING[:_TELLING]) and _BEGINNING.startswith(line))
+
+
+def _no_trace(path: Path) -> UsageError:
+    return UsageError(
+        f"--trace {path}: there is something in it that is no trace, and it is left as it is",
+        hint="--trace takes a file to write: name a new one, or one that an earlier run wrote; "
+        "a saved plan is carried out without it, like `alter-sync apply plan.json`",
+    )
 
 
 def _unusable(path: Path, error: OSError) -> UsageError:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from reconciler.config.combine import Document, Entry, sections
 from reconciler.config.findings import Findings, listed, shown
-from reconciler.model.desired import DEFAULT_API_KEY_ENV, DEFAULT_BASE_URL
+from reconciler.model.desired import DEFAULT_API_KEY_ENV
 from reconciler.model.diagnostic import Position
 from reconciler.model.nearest import nearest
 from reconciler.model.values import Json
@@ -39,13 +39,18 @@ def by_app(documents: Sequence[Document], findings: Findings) -> tuple[tuple[Doc
 
 
 def _each_has_its_own_key(apps: Mapping[str, Sequence[Entry]], findings: Findings) -> bool:
-    """Reports apps that take their key from one variable at one address."""
-    sharing: dict[tuple[Json, Json], list[str]] = {}
+    """Reports apps that take their key from one variable, at whatever addresses.
+
+    A key is of one app, and two addresses may be two spellings of one.
+    """
+    sharing: dict[Json, list[str]] = {}
     for name, entries in apps.items():
-        variable = _setting(entries, "api_key_env", DEFAULT_API_KEY_ENV)
-        address = str(_setting(entries, "base_url", DEFAULT_BASE_URL)).rstrip("/")
-        sharing.setdefault((variable, address), []).append(name)
-    for (variable, _address), names in sharing.items():
+        variable = next(
+            (entry.data["api_key_env"] for entry in entries if "api_key_env" in entry.data),
+            DEFAULT_API_KEY_ENV,
+        )
+        sharing.setdefault(variable, []).append(name)
+    for variable, names in sharing.items():
         # Of two names the one that fewer files have is more likely the mistyped one.
         first, *others = sorted(names, key=lambda name: (-len(apps[name]), apps[name][0].at))
         for name in others:
@@ -60,10 +65,6 @@ def _each_has_its_own_key(apps: Mapping[str, Sequence[Entry]], findings: Finding
                 hint=f"Did you mean {shown(near)}? {advice}" if near else advice,
             )
     return all(len(names) == 1 for names in sharing.values())
-
-
-def _setting(entries: Iterable[Entry], key: str, default: str) -> Json:
-    return next((entry.data[key] for entry in entries if key in entry.data), default)
 
 
 def _place(entry: Entry) -> Position:

@@ -16,8 +16,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from reconciler.errors import ExitCode
 from reconciler.reports.formats import FORMATS
 from reconciler.sandbox import SandboxServer
+from reconciler.sandbox.catalog import APP_PERMISSIONS
 from tests.support.commands import Result, readers, run
-from tests.support.several_apps import APPS, Fleet, declare_app, variable_of
+from tests.support.several_apps import APPS, Fleet, declare_app
 from tests.support.wire_server import Received, Reply, WireServer
 
 FROZEN = [{"from": "2026-01-01", "to": "2090-01-01"}]
@@ -25,12 +26,12 @@ FROZEN = [{"from": "2026-01-01", "to": "2090-01-01"}]
 
 @pytest.fixture
 def fleet(alter: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> Fleet:
-    """One app that a guard refuses, one without its key, and one that is fine."""
+    """One app that a guard refuses, one whose key may not read, and one that is fine."""
     made = Fleet(alter, monkeypatch)
     declare_app("bank", readers("bot", "teller"), freeze=FROZEN)
     declare_app("mill", readers("bot"))
     declare_app("shop", readers("bot"))
-    monkeypatch.delenv(variable_of("mill"))
+    made.use_key("mill", "agents:write")
     return made
 
 
@@ -60,7 +61,7 @@ def test_json_has_the_document_of_each_app(fleet: Fleet) -> None:
     document = json.loads(written("plan", "json"))
     assert (document["format"], document["exit"]) == ("alter-sync.runs/1", 12)
     assert [(one["app"], one["exit"]) for one in document["runs"]] == [("bank", 12), ("mill", 3), ("shop", 0)]
-    assert document["runs"][1]["result"]["code"] == "no_credential"
+    assert document["runs"][1]["result"]["code"] == "insufficient_scope"
     jsonschema.validate(document, run("schema", "runs").document)
 
 
@@ -112,7 +113,7 @@ def test_gitlab_gets_sums_and_problems_of_all_apps(fleet: Fleet) -> None:
     assert [issue["check_name"] for issue in issues] == [
         "guard/freeze",
         "guard/freeze",
-        "failure/no_credential",
+        "failure/insufficient_scope",
     ]
     assert len({issue["fingerprint"] for issue in issues}) == 3
 
@@ -181,14 +182,14 @@ def samples(path: str) -> dict[tuple[str, str], float]:
 
 
 def test_metrics_of_all_apps_stand_in_one_file_and_a_failed_one_keeps_its_last_success(
-    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+    fleet: Fleet,
 ) -> None:
     success = "alter_sync_last_success_timestamp_seconds"
-    monkeypatch.setenv(variable_of("mill"), fleet.keys["mill"])
+    fleet.use_key("mill", *APP_PERMISSIONS)
     call("plan", "--metrics", "run.prom")
     before = samples("run.prom")
     assert (("mill", success) in before, ("bank", success) in before) == (True, False)
-    monkeypatch.delenv(variable_of("mill"))
+    fleet.use_key("mill", "agents:write")
     call("plan", "--metrics", "run.prom")
     after = samples("run.prom")
     assert {app: after[app, "alter_sync_last_run_exit_code"] for app in APPS} == {
@@ -222,4 +223,4 @@ def test_a_channel_gets_one_message_about_all_apps(channel: Channel) -> None:
     call("plan", "--notify", "slack=HOOK")
     (message,) = [request.json for request in channel.received]
     assert message["text"].startswith("alter-sync plan: 3 apps (3 owners): failed with exit code 12")
-    assert "mill: no API key" in json.dumps(message)
+    assert "mill: GET /sdk/agents: The key lacks agents:read" in json.dumps(message)

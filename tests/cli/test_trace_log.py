@@ -213,6 +213,43 @@ def test_a_file_that_cannot_be_written_is_refused_before_anything_is_done(
     assert not Path("elsewhere.jsonl").exists()
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"format": "alter-sync.plan/1"}\n',
+        "{\n}\n",
+        "version: 1\n",
+        "\n",
+        '{"time": "now", "run": "1"}\n',
+        "{",
+    ],
+)
+def test_a_file_that_holds_something_else_is_refused_and_left_as_it_is(
+    alter: SandboxServer, content: str
+) -> None:
+    declare(readers("alpha"))
+    Path("plan.json").write_text(content)
+    result = run("apply", "--yes", "--trace", "plan.json")
+    assert result.code == ExitCode.USAGE
+    assert "--trace plan.json: there is something in it that is no trace" in result.stderr
+    assert "--trace takes a file to write" in result.stderr
+    assert Path("plan.json").read_text() == content
+    assert alter.store.request_log() == []
+
+
+def test_an_empty_file_and_a_trace_whose_first_line_is_torn_are_written_on(alter: SandboxServer) -> None:
+    declare(readers("alpha"))
+    Path("run.jsonl").touch()
+    assert run("plan", *TRACE).code == ExitCode.OK
+    torn = Path("run.jsonl").read_text()[:15]
+    for ending in ("", "\n"):
+        Path("run.jsonl").write_text(torn + ending)
+        assert run("plan", *TRACE).code == ExitCode.OK
+        first, *others = Path("run.jsonl").read_text().splitlines()
+        assert first == torn
+        assert [json.loads(line)["event"] for line in others][:1] == ["run_begin"]
+
+
 def test_a_disk_that_is_full_stops_the_trace_and_not_the_work(alter: SandboxServer) -> None:
     declare(readers(*(f"agent-{number}" for number in range(20))))
     # No file of this process may be larger than a kibibyte or two, which is what a full disk looks like.
@@ -224,8 +261,14 @@ def test_a_disk_that_is_full_stops_the_trace_and_not_the_work(alter: SandboxServ
     assert done.returncode == ExitCode.OK
     assert done.stderr.count("warning: the trace in run.jsonl ends here") == 1
     assert len(alter.store.rows("SELECT id FROM agents")) == 20
-    whole = Path("run.jsonl").read_text().splitlines()[:-1]
+    before = Path("run.jsonl").read_text()
+    whole = before.splitlines()[:-1]
     assert len([json.loads(line) for line in whole]) > 2
+    # The disk has room again: what comes now is not glued to the line that it cut.
+    assert run("plan", *TRACE).code == ExitCode.OK
+    after = Path("run.jsonl").read_text().removeprefix(before)
+    assert after.startswith('\n{"time": ')
+    assert [json.loads(line) for line in after.splitlines()[1:]]
 
 
 def test_a_run_that_is_killed_leaves_whole_lines(alter: SandboxServer) -> None:

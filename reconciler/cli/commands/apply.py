@@ -67,11 +67,6 @@ class Request:
     policies: Sequence[Path]
     shard: Shard
 
-    @property
-    def names_agents(self) -> bool:
-        """Whether an agent is named that has to be there."""
-        return bool(self.targets or any(name for _, name in self.allow.pairs))
-
     def command(self, source: Source) -> str:
         """The same command again, for this configuration."""
         words = (["--only-drift"] if self.only_drift else []) + policy_words(self.policies)
@@ -143,23 +138,20 @@ def _apply(apps: Apps, request: Request, policies: Policies | None) -> ExitCode:
     """Plans every app, asks once for all, and carries the plans out."""
     planned: dict[str, Planned] = {}
 
-    def plan_app(run: AppRun) -> None:
-        planned[run.app] = _planned(run, request, policies)
+    def plan_app(run: AppRun) -> ExitCode | None:
+        made = _planned(run, request, policies)
+        if not made.plan.has_changes:  # over: of many apps that wait for each other this one keeps nothing
+            return _carried_out(run, request, made)
+        planned[run.app] = made
+        return None
 
     def apply_app(run: AppRun) -> ExitCode:
         return _carried_out(run, request, planned.pop(run.app))
 
-    def plan_and_apply(run: AppRun) -> ExitCode:
-        plan_app(run)
-        return apply_app(run)
-
-    if request.yes and not request.names_agents:
-        # Nothing has to be known of all apps before one is begun, so none waits for the others.
-        apps.each(plan_and_apply, "applying", finishes_what_is_begun=True)
-        return apps.finish()
+    # Whether two apps are one is known when all are planned: nothing may be done for any before.
     apps.each(plan_app, "planning")
-    apps.check_names()
-    changes = [(one.session, one.plan) for _, one in sorted(planned.items()) if one.plan.has_changes]
+    apps.check_plans()
+    changes = [(one.session, one.plan) for _, one in sorted(planned.items())]
     if changes and not request.yes:
         apps.show()
         ask(apps.console, changes, command=request.command(request.source))
@@ -170,6 +162,7 @@ def _apply(apps: Apps, request: Request, policies: Policies | None) -> ExitCode:
 def _planned(run: AppRun, request: Request, policies: Policies | None) -> Planned:
     """The plan of one app, shown."""
     session, plan, allow = _plan_to_apply(run.console, run.connect(), request, policies)
+    run.note_plan(plan)
     if run.console.is_table:
         show_plan(run.console, plan, command=request.command(run.source), advise=False)
     return Planned(session, plan, allow)

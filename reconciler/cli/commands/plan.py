@@ -112,6 +112,7 @@ def plan(
         keeps = bool(report or metrics or notify)
         with open_apps(call, reporter, watch, only_one_for=only_one_for, keeps=keeps) as apps:
             apps.each(plan_app, "planning")
+            apps.check_plans()
             return apps.finish()
 
 
@@ -121,6 +122,7 @@ def _make(run: AppRun, *, only_drift: bool, **asked: Any) -> Plan:
         _, made = plan_repair(run.console, session, **asked)
     else:
         made = plan_session(run.console, session, **asked)
+    run.note_plan(made)
     tell_access(run.reporter, run.console, session, asked["targets"], shard=asked["shard"])
     return made
 

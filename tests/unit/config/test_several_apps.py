@@ -71,8 +71,8 @@ def test_a_mistyped_name_is_refused_at_its_place_and_not_taken_for_a_second_app(
     [
         ("{name: a, api_key_env: K}", "{name: b, api_key_env: K}", False),
         ("{name: a, api_key_env: K}", "{name: b, api_key_env: L}", True),
-        ("{name: a, base_url: 'https://a.example'}", "{name: b, base_url: 'https://b.example'}", True),
-        ("{name: a, base_url: 'https://a.example'}", "{name: b, base_url: 'https://a.example/'}", False),
+        ("{name: a, base_url: 'https://a.example'}", "{name: b, base_url: 'https://b.example'}", False),
+        ("{name: a, base_url: 'https://a.example'}", "{name: b, base_url: 'https://A.example.:443/'}", False),
         ("{name: a}", "{name: b, api_key_env: ALTER_API_KEY}", False),
         ("{name: a, id: x}", "{name: b, id: y}", False),
         ("{name: a}", "{name: A}", False),
