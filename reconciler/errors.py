@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import IntEnum
 
+from reconciler.key_shape import concealed
+
 
 class ExitCode(IntEnum):
     """What a process ends with. 0 to 6 are those of the ``alter`` command line, ours begin at 10."""
@@ -62,7 +64,8 @@ def gravest_run(codes: Iterable[ExitCode]) -> ExitCode:
 class AlterSyncError(Exception):
     """A failure with a message for people, a code for programs and a hint on how to go on.
 
-    ``retryable`` says that the same command may succeed later without any change by the user.
+    ``retryable`` says that the same command may succeed later without any change by the user. What looks
+    like a key is hidden here, once for every place that shows a failure: a server may quote one anywhere.
     """
 
     exit_code: ExitCode = ExitCode.ERROR
@@ -70,9 +73,9 @@ class AlterSyncError(Exception):
     retryable: bool = False
 
     def __init__(self, message: str, *, hint: str = "", code: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message: str = concealed(message)
+        self.hint: str = concealed(hint)
+        super().__init__(self.message)
         if code:
             self.code = code
 

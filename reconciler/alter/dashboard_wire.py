@@ -128,7 +128,7 @@ def read_entry(row: Document, *, route: str) -> RegistryEntry:
     """One actor of the registry."""
     actor_id = _text_of(row, "actor_id", "id", "agent_id")
     if not actor_id:
-        raise errors.BadAnswer(f"{route}: an answer that does not fit: an entry has no field actor_id")
+        raise errors.BadAnswer(f'{route}: an answer that does not fit: an entry has no field "actor_id"')
     times = ("last_activity_at", "last_activity", "last_seen_at", "last_seen", "last_active_at")
     seen = next((name for name in times if row.get(name)), None)
     return RegistryEntry(

@@ -40,9 +40,10 @@ def translated(
         )
     if isinstance(exc, _NOT_SENDABLE):
         return errors.ApiError(f"{route}: the request cannot be sent ({_kind(exc)})", code="bad_request")
-    return errors.Unreachable(
-        f"{route}: no answer ({_kind(exc)})", hint="the request may have been carried out all the same"
-    )
+    hint = "the request may have been carried out all the same"
+    if route.startswith("GET "):
+        hint = "try again; if it stays so, check what stands between here and Alter"
+    return errors.Unreachable(f"{route}: no answer ({_kind(exc)})", hint=hint)
 
 
 def _causes(exc: BaseException) -> Iterator[BaseException]:

@@ -10,6 +10,7 @@ from reconciler import errors
 from reconciler.alter.answers import count_of
 from reconciler.model.mark import parse_time
 from reconciler.model.scopes import Scopes
+from reconciler.model.secret import KEY_SHAPE
 from reconciler.model.values import Json
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,80}")
@@ -34,13 +35,20 @@ class Fields:
 
     def require(self, name: str) -> Json:
         if name not in self.raw:
-            raise self._bad(f"has no field {name}")
+            raise self._bad(f'has no field "{name}"')
         return self.raw[name]
 
     def text(self, name: str) -> str:
         value = self.require(name)
         if not isinstance(value, str) or not value:
             raise self._wrong(name, "text")
+        return value
+
+    def identifier(self, name: str) -> str:
+        """A text that goes into addresses, plans and messages: never one that looks like a key."""
+        value = self.text(name)
+        if KEY_SHAPE.search(value):
+            raise self._wrong(name, "an id")
         return value
 
     def optional_text(self, name: str) -> str | None:
@@ -103,7 +111,7 @@ class Fields:
         return Scopes.of(granted)
 
     def _wrong(self, name: str, expected: str) -> errors.BadAnswer:
-        return self._bad(f"has a field {name} that is not {expected}")
+        return self._bad(f'has a field "{name}" that is not {expected}')
 
     def _bad(self, fault: str) -> errors.BadAnswer:
         name = self.raw.get("name") if isinstance(self.raw, dict) else None

@@ -6,6 +6,7 @@ Everything is a GET, so nothing can change, whatever the key may do.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 from types import TracebackType
@@ -14,10 +15,10 @@ from urllib.parse import urlencode
 
 from reconciler import errors
 from reconciler.alter import snapshot, wire
-from reconciler.alter.answers import Answer, parse_json, read_json
+from reconciler.alter.answers import Answer, read_json
 from reconciler.alter.budget import Allowance, read_allowance
 from reconciler.alter.connection import ANSWER_SECONDS, seconds_ahead
-from reconciler.alter.refusals import refusal, unwrapped
+from reconciler.alter.refusals import refusal
 from reconciler.alter.retry import Retrier, RetryPolicy
 from reconciler.alter.transport import Transport
 from reconciler.model.agent import LiveAgent
@@ -27,13 +28,17 @@ from reconciler.ports import Clock
 _AGENTS = "/sdk/agents"
 _CATALOGUE = "/sdk/oauth/provider-catalog"
 _NEEDS_NOTHING = "/sdk/scopes"
-# Somebody waits for the diagnosis: one hiccup is forgiven, no more.
+_TOO_MANY = 429
+_NOT_ALTER = (
+    "check the base URL, and what stands between here and Alter: a proxy, the login page of a network"
+)
+# Somebody waits for the diagnosis: one hiccup is forgiven, or some seconds of a rate limit, no more.
 _POLICY = RetryPolicy(budget_seconds=3, attempts=2, connection_attempts=2)
 
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """What a few equal requests tell. ``failure`` is the refusal of the last one."""
+    """What a few equal requests tell. ``failure`` is of the last one: a refusal, or no answer of Alter's."""
 
     median_seconds: float
     seconds_ahead: float | None
@@ -47,7 +52,11 @@ class Inquiry:
     def __init__(self, *, base_url: str, api_key: Secret, owner: str, clock: Clock) -> None:
         self._credential = wire.Credential(api_key)
         self._clock = clock
-        self._retrier = Retrier(clock=clock, policy=_POLICY, on_event=lambda _event: None)
+        # A rate limit that was waited for in vain is not waited for with every further question.
+        self._is_limited = False
+        self._retrier = Retrier(
+            clock=clock, policy=_POLICY, on_event=lambda _event: None, is_stopping=lambda: self._is_limited
+        )
         self._transport = Transport(
             base_url=base_url,
             credential=self._credential,
@@ -76,7 +85,7 @@ class Inquiry:
             median(seconds),
             seconds_ahead(answer.headers.get("date", ""), now),
             read_allowance(answer.headers, now=now),
-            None if answer.is_success else self._refusal(answer, _NEEDS_NOTHING),
+            self._failure(answer, _NEEDS_NOTHING, wire.read_key_permissions),
         )
 
     def agents(self) -> tuple[LiveAgent, ...]:
@@ -93,25 +102,26 @@ class Inquiry:
 
     def check_catalogue(self) -> None:
         """Reads the catalogue of providers, or raises. Needs ``providers:read``."""
-        answer = self._get(_CATALOGUE)
-        if not answer.is_success:
-            raise self._refusal(answer, _CATALOGUE)
+        failure = self._failure(self._get(_CATALOGUE), _CATALOGUE, wire.read_provider_scopes)
+        if failure is not None:
+            raise failure
 
     def holds(self, permission: str) -> bool | None:
         """Whether the key has a permission of agents; ``None`` when the answer does not tell.
 
         A key may narrow one request to some of its permissions (alter-sdk 0.29, ``with_constraints``). So we
         ask for what needs another permission and narrow that to this one: the server refuses either way, and
-        says what the key could have used, or that it has no such permission.
+        says what the key could have used, or that it has no such permission. What is merely not listed is
+        unknown: not every server lists all.
         """
         answer = self._get(_CATALOGUE, constraints=permission)
         if answer.is_success:
             return None
         error = self._refusal(answer, _CATALOGUE)
+        if isinstance(error, errors.InsufficientScope) and permission in error.granted:
+            return True
         if error.code == "constraint_not_narrowing":
             return False
-        if isinstance(error, errors.InsufficientScope) and _tells_granted(answer):
-            return permission in error.granted
         if isinstance(error, errors.RateLimited | errors.ServerFault):
             raise error
         return None
@@ -122,22 +132,31 @@ class Inquiry:
 
     def _get(self, path: str, *, constraints: str = "") -> Answer:
         route = path.partition("?")[0]
+        answers: list[Answer] = []
 
         def attempt() -> Answer:
             answer = self._transport.send("GET", path, constraints=constraints)
-            if answer.status >= 500:
+            answers.append(answer)
+            if answer.status == _TOO_MANY or answer.status >= 500:
                 raise self._refusal(answer, route)
             return answer
 
-        return self._retrier.run(attempt, route=f"GET {route}")
+        try:
+            return self._retrier.run(attempt, route=f"GET {route}")
+        except errors.RateLimited:
+            self._is_limited = True
+            return answers[-1]  # its headers tell how much is left, and until when
+
+    def _failure(self, answer: Answer, route: str, parse: Callable[..., object]) -> errors.ApiError | None:
+        """Why an answer proves nothing: it is a refusal, or not what Alter says there."""
+        if not answer.is_success:
+            return self._refusal(answer, route)
+        try:
+            parse(read_json(answer, route=f"GET {route}"), route=f"GET {route}")
+        except errors.BadAnswer as error:
+            error.hint = _NOT_ALTER
+            return error
+        return None
 
     def _refusal(self, answer: Answer, route: str) -> errors.ApiError:
         return refusal(answer, route=f"GET {route}", now=self._clock.now(), conceal=self._credential.conceal)
-
-
-def _tells_granted(answer: Answer) -> bool:
-    """Whether the refusal lists what was granted: an empty list is an answer, none is not."""
-    try:
-        return isinstance(unwrapped(parse_json(answer.body)).get("granted"), list)
-    except ValueError:
-        return False

@@ -57,6 +57,8 @@ _HINTS = {
     "key_rotated_grace_expired": "use the API key that replaced this one",
     "key_not_active": "use another API key, or have this one activated",
 }
+_LIMITED = "wait a minute and try again; other runs may use up the limit of this key"
+_UNCLEAR = "check in this order: this machine's clock, the path of the base URL, the API key"
 
 
 class Unavailable(errors.ServerFault):
@@ -162,7 +164,7 @@ class _Refusal:
             scope=self._clean(scope) if isinstance(scope, str) else "",
             limit=count_of(self.details.get("limit")),
             window_seconds=count_of(self.details.get("window_seconds")),
-            hint=self._hint() if wait is None else f"try again in {wait} s",
+            hint=(self._hint() or _LIMITED) if wait is None else f"try again in {wait} s",
         )
 
     def _wait(self) -> int | None:
@@ -171,13 +173,16 @@ class _Refusal:
     def _auth_hint(self) -> str:
         ahead = _seconds_ahead(self.answer.headers.get("date", ""), self.now)
         if self.answer.status != 401 or abs(ahead) <= _MAX_CLOCK_SKEW_SECONDS:
-            return self._hint()
+            # A code that we do not know is more often about the signature than about the key.
+            is_unclear = self.answer.status == 401 and self.code not in _AUTH_CODES
+            return self._hint() or (_UNCLEAR if is_unclear else "")
         way = "ahead" if ahead > 0 else "behind"
         return f"this machine's clock is {abs(ahead):.0f} s {way}, and signed requests need the right time"
 
     def _message(self) -> str:
         detail = self.details.get("detail")
-        said = self.details.get("message") or detail
+        # Instead of a code some put a sentence there.
+        said = self.details.get("message") or detail or self.details.get("error")
         text = "; ".join(_field_faults(detail)) or (said if isinstance(said, str) else "")
         reason = self._clean(text) or self.code or f"no reason given, {self.answer.body_kind}"
         return f"{self.route}: {reason} (HTTP {self.answer.status})"

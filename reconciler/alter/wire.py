@@ -124,7 +124,7 @@ def read_agent(document: Json, *, route: str) -> LiveAgent:
     """One agent; ``errors.BadAnswer`` names what is missing or wrong."""
     fields = Fields(document, what="agent", route=route)
     return LiveAgent(
-        id=AgentId(fields.text("id")),
+        id=AgentId(fields.identifier("id")),
         name=AgentName(fields.text("name")),
         type=cast(AgentType, fields.one_of("type", _TYPES)),
         status=cast(AgentStatus, fields.one_of("status", _STATUSES)),
@@ -158,7 +158,7 @@ def read_key(document: Json, *, route: str) -> AgentKey:
     """One key of an agent."""
     fields = Fields(document, what="key", route=route)
     return AgentKey(
-        key_id=KeyId(fields.text("key_id")),
+        key_id=KeyId(fields.identifier("key_id")),
         key_prefix=fields.text("key_prefix"),
         name=fields.text("name"),
         created_at=fields.time("created_at"),
@@ -178,7 +178,7 @@ def read_keys(document: Json, *, route: str) -> tuple[AgentKey, ...]:
 def read_minted(document: Json, *, route: str) -> MintedKey:
     """The key in the answer to a create or a mint. Its plaintext is ``null`` when a create was replayed."""
     fields = Fields(document, what="minted key", route=route)
-    key_id, prefix = KeyId(fields.text("key_id")), fields.optional_text("key_prefix") or ""
+    key_id, prefix = KeyId(fields.identifier("key_id")), fields.optional_text("key_prefix") or ""
     fields.require("api_key")
     if not fields.has("api_key"):
         return MintedKey(key_id, prefix, plaintext=None)

@@ -6,6 +6,7 @@ and get one candidate in each line of the answer, for zsh and fish with a tab an
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -52,8 +53,9 @@ class _Line(ShellComplete):
         """A line of the answer. Candidates for the value in ``--option=value`` come without the option."""
         option, equals, _ = self._incomplete.partition("=")
         word = f"{option}={item.value}" if equals and option.startswith("-") else str(item.value)
-        if self._shell == "bash":  # there a word ends with each `=`
-            return word[self._incomplete.rfind("=") + 1 :]
+        if self._shell == "bash":  # there a word ends with each `=`, and what is inserted is not quoted
+            rest = word[self._incomplete.rfind("=") + 1 :]
+            return shlex.quote(rest) if "*" in rest else rest
         return f"{word}\t{' '.join(item.help.split())}" if item.help else word
 
     def source_vars(self) -> dict[str, Any]:

@@ -40,6 +40,7 @@ def find_drift(
     from reconciler.model.drift import Drift
     from reconciler.planning.drift import find_drift, shadow_agents, sorted_drift
     from reconciler.planning.selecting import matches
+    from reconciler.planning.telling import drift_without_keys
 
     names = names_of(session, live)
     check_targets(targets, names, unknown=session.unknown)
@@ -54,7 +55,7 @@ def find_drift(
     declared = session.desired.agents
     if feed.reason and session.feed is not None:
         console.say(f"not told: {feed.reason}")
-    return Drift(
+    drift = Drift(
         owner=session.desired.owner,
         app=session.desired.app.name,
         seen_at=facts.now,
@@ -67,6 +68,7 @@ def find_drift(
         targets=tuple(sorted(targets)),
         shard=shard,
     )
+    return drift_without_keys(drift)
 
 
 def _facts(session: Session, live: LiveState) -> Facts:

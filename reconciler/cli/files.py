@@ -9,6 +9,7 @@ from tempfile import NamedTemporaryFile
 from typing import Any
 
 from reconciler.errors import FileMissing, UsageError
+from reconciler.model.nearest import did_you_mean
 from reconciler.model.plan import PLAN_FORMAT
 
 _LARGEST_PLAN_BYTES = 256 * 1024 * 1024
@@ -58,9 +59,8 @@ def read_plan_file(path: Path) -> Any:
             raise UsageError(f"{path} is too large to be a plan")
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise FileMissing(
-            f"there is no plan file {path}", hint="write one with `alter-sync plan --save`"
-        ) from error
+        hint = did_you_mean(path.name, _documents_beside(path)) or "write one with `alter-sync plan --save`"
+        raise FileMissing(f"there is no plan file {path}", hint=hint) from error
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
@@ -71,3 +71,10 @@ def read_plan_file(path: Path) -> Any:
     if fault:
         raise UsageError(f"{path} is not a plan of this version: {fault}", hint=_AGAIN)
     return document
+
+
+def _documents_beside(path: Path) -> list[str]:
+    try:
+        return [child.name for child in path.parent.iterdir() if child.suffix == ".json"]
+    except OSError:
+        return []

@@ -8,15 +8,11 @@ import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from reconciler.cli.boundary import guarded
 from reconciler.cli.console import Console, OutputFormat
 from reconciler.cli.overview import COMPLETE, page_of
 from reconciler.errors import ExitCode, UsageError
-
-if TYPE_CHECKING:
-    from typer._click.exceptions import UsageError as ClickUsageError
 
 
 def main() -> None:
@@ -28,7 +24,9 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             # A terminal that knows no "→" gets a question mark, and not a failure after the work is done.
             stream.reconfigure(errors="replace")
-    sys.exit(run(sys.argv[1:]))
+    exit_code = run(sys.argv[1:])
+    gc.freeze()  # Python looks for garbage once more when it ends, when nobody needs the room
+    sys.exit(exit_code)
 
 
 def _fill_closed_streams() -> None:
@@ -70,27 +68,9 @@ def _invoke(arguments: Sequence[str]) -> int:
     try:
         return build_app()(args=list(arguments), prog_name="alter-sync", standalone_mode=False) or 0
     except ClickUsageError as error:
-        raise UsageError(_message(error), hint=_hint(error)) from error
+        from reconciler.cli.typing_errors import typing_error
 
-
-def _message(error: ClickUsageError) -> str:
-    from typer._click.exceptions import NoSuchOption
-
-    if not isinstance(error, NoSuchOption):
-        return error.format_message()
-    near = " or ".join(repr(option) for option in error.possibilities or ())
-    return f"{error.message}. Did you mean {near}?" if near else error.message
-
-
-def _hint(error: ClickUsageError) -> str:
-    from typer._click.exceptions import NoSuchOption
-
-    command = error.ctx.command_path if error.ctx else "alter-sync"
-    if isinstance(error, NoSuchOption) and command == "alter-sync":
-        return (
-            f"options come after the command: alter-sync COMMAND {error.option_name}; see: alter-sync --help"
-        )
-    return f"see: {command} --help"
+        raise typing_error(error, arguments) from error
 
 
 def _with_sandbox_default(arguments: Sequence[str]) -> list[str]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from reconciler.cli.console import Console
 from reconciler.cli.wiring import Session
 from reconciler.errors import AlterSyncError, ExitCode, Interrupted, UsageError
+from reconciler.model.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from reconciler.cli.reporting import Reporter
@@ -68,7 +69,7 @@ def _webhook(request: str) -> Secret:
         # What was given may be an address, so it is not repeated.
         raise UsageError(
             "--notify takes slack=VARIABLE, the environment variable that holds the webhook's address",
-            hint="for example --notify slack=SLACK_WEBHOOK_URL",
+            hint=did_you_mean(kind, ["slack"]) or "for example --notify slack=SLACK_WEBHOOK_URL",
         )
     return webhook_of(variable, os.environ)
 

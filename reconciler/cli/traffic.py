@@ -58,7 +58,7 @@ class Traffic:
         finally:
             cost = conversation.stats()
             is_worth_telling = cost.waited_seconds >= _LONG_SECONDS or cost.retries >= _MANY_RETRIES
-            if self.console.is_verbose or is_worth_telling:
+            if cost.requests and (self.console.is_verbose or is_worth_telling):
                 self.console.say(
                     f"{_count(cost.requests, 'request')}, at most {cost.peak} at once, "
                     f"{_count(cost.retries, 'retry', 'retries')}, {cost.waited_seconds:.1f} s waited"

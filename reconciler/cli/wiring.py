@@ -23,6 +23,7 @@ from reconciler.model.diagnostic import Diagnostic
 if TYPE_CHECKING:
     from reconciler.alter.dashboard_plane import DashboardPlane
     from reconciler.alter.sdk_plane import SdkPlane
+    from reconciler.cli.distinct_apps import OnAgents
     from reconciler.model.agent import AgentName
     from reconciler.model.plan import Plane
     from reconciler.ports import AuditFeed, Clock, SecretSink
@@ -52,6 +53,11 @@ class Session:
     parallelism: int
     # Of one of several apps: see ``selection.Unknown``.
     unknown: Unknown = None
+    on_agents: OnAgents = lambda _agents: None
+
+
+class SeveralApps(UsageError):
+    """A configuration of several apps where there may be one only."""
 
 
 def tool_version() -> str:
@@ -83,13 +89,16 @@ def load_configurations(source: Source) -> tuple[Configuration, ...]:
 
 
 def load_configuration(source: Source, *, what: str = "this command") -> Configuration:
-    """The same where there may be one app only. ``what`` asks for that, as a user would call it."""
+    """The same where there may be one app only, or ``SeveralApps``.
+
+    ``what`` asks for that, as a user would call it.
+    """
     first, *others = load_configurations(source)
     if others:
         names = [one.desired.app.name for one in (first, *others)]
         shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
         one = " ".join(source.narrowed(first.files).config_words())
-        raise UsageError(
+        raise SeveralApps(
             f"{what} works on one app, and the configuration is of {len(names)}: {shown}",
             hint=f"name the files of one, like {one}; `alter-sync matrix` lists them all",
         )
@@ -126,8 +135,12 @@ def connected(
     parallelism: int = DEFAULT_PARALLELISM,
     is_stopping: Callable[[], bool] = lambda: False,
     unknown: Unknown = None,
+    on_agents: OnAgents = lambda _agents: None,
 ) -> Iterator[Session]:
-    """Connects for a configuration that is at hand: over the SDK plane when there is a key for it."""
+    """Connects for a configuration that is at hand: over the SDK plane when there is a key for it.
+
+    ``on_agents`` is told the live agents whenever a plan lists them.
+    """
     from reconciler.alter.clock import SystemClock
     from reconciler.alter.sdk_plane import SdkPlane
 
@@ -148,6 +161,7 @@ def connected(
                 endpoint.clock,
                 parallelism,
                 unknown,
+                on_agents,
             )
 
         if endpoint.api_key is not None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from hashlib import sha256
 from typing import NoReturn
 
-# Any credential of Alter: keys of apps and agents, legacy keys (alter-sdk 0.29), personal access tokens. It
-# recognises one where none may be, so it does not insist on the check sum.
-KEY_SHAPE = re.compile(r"alter_(?:rk|ak|dk|pk|pat|key)_[A-Za-z0-9_-]{12,}", re.IGNORECASE)
+from reconciler.key_shape import KEY_SHAPE, concealed
+
+__all__ = ["KEY_SHAPE", "Secret", "concealed"]
 
 
 class Secret:

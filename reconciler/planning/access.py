@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from reconciler.model.access import AgentAccess, KeyLine
 from reconciler.model.agent import AgentName, LiveAgent
 from reconciler.model.key import AgentKey
+from reconciler.model.scopes import Scopes
+from reconciler.model.secret import concealed
 from reconciler.planning.facts import Facts
 from reconciler.planning.key_facts import due_date
 from reconciler.planning.ownership import our_mark
@@ -37,10 +39,10 @@ def _agent(facts: Facts, live: LiveAgent) -> AgentAccess:
     delivered = mark.delivered if mark else None
     keys = facts.keys.get(live.id)
     return AgentAccess(
-        agent=live.name,
+        agent=AgentName(concealed(live.name)),
         type=live.type,
         status=live.status,
-        scopes=live.target_scopes,
+        scopes=Scopes.of(concealed(live.target_scopes.as_json())),
         last_used_at=live.last_used_at,
         stage=rotation.stage if rotation else "",
         reason=rotation.reason if rotation else "",
@@ -59,7 +61,7 @@ def _agent(facts: Facts, live: LiveAgent) -> AgentAccess:
 def _line(key: AgentKey, step: KeyStep | None, *, is_delivered: bool) -> KeyLine:
     return KeyLine(
         key_id=key.key_id,
-        prefix=key.key_prefix,
+        prefix=concealed(key.key_prefix),
         minted_at=key.created_at,
         deprecated_at=key.deprecated_at,
         revoked_at=key.revoked_at,

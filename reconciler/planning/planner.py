@@ -38,6 +38,7 @@ from reconciler.planning.plan_document import plan_digest
 from reconciler.planning.policies import judged
 from reconciler.planning.repair import repairing
 from reconciler.planning.selecting import matches, refused_in
+from reconciler.planning.telling import plan_without_keys
 
 # What else waits is the business of a whole apply.
 _WAITS_OF_REPAIRS = frozenset({"claimed", "narrowing"})
@@ -140,7 +141,8 @@ def make_plan(
         shard=options.shard,
         findings=(*findings, *_findings(parts), *verdicts.findings),
     )
-    return replace(plan, plan_digest=plan_digest(plan))
+    told = plan_without_keys(plan)
+    return replace(told, plan_digest=plan_digest(told))
 
 
 def _is_target(name: AgentName, options: PlanOptions) -> bool:

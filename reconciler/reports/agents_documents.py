@@ -1,4 +1,7 @@
-"""Agents, keys, events and actors as JSON documents of ``alter-sync agents``. Times are RFC 3339 in UTC."""
+"""Agents, keys, events and actors as JSON documents of ``alter-sync agents``. Times are RFC 3339 in UTC.
+
+What looks like a key is hidden in everything that is read: people paste keys into names and metadata.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from reconciler.model.activity import AuditEvent, RegistryEntry
 from reconciler.model.agent import AgentId, AgentName, LiveAgent
 from reconciler.model.key import AgentKey, KeyId, MintedKey
 from reconciler.model.mark import Mark, format_time
+from reconciler.model.secret import concealed
 
 T = TypeVar("T")
 
@@ -93,7 +97,7 @@ def events_document(agent_id: AgentId, page: Slice[AuditEvent]) -> dict[str, Any
         }
         for event in page.rows
     ]
-    return {"format": "alter-sync.audit/1", "agent_id": agent_id, "items": items, **page.as_json()}
+    return {"format": "alter-sync.audit/1", "agent_id": agent_id, "items": concealed(items), **page.as_json()}
 
 
 def registry_document(page: Slice[RegistryEntry]) -> dict[str, Any]:
@@ -122,7 +126,7 @@ def sinks_with(key: AgentKey, mark: Mark | None) -> tuple[str, ...]:
 
 def _agent(agent: LiveAgent) -> dict[str, Any]:
     pending = agent.scopes_pending
-    return {
+    found: dict[str, Any] = {
         "id": agent.id,
         "name": agent.name,
         "display_name": agent.display_name,
@@ -138,17 +142,18 @@ def _agent(agent: LiveAgent) -> dict[str, Any]:
         "last_used_at": _time(agent.last_used_at),
         "owner": agent.mark.owner if agent.mark else None,
     }
+    return {name: concealed(value) for name, value in found.items()}
 
 
 def _of(agent: LiveAgent) -> dict[str, str]:
-    return {"agent_id": agent.id, "agent": agent.name}
+    return {"agent_id": agent.id, "agent": concealed(agent.name)}
 
 
 def _minted(minted: MintedKey, delivered_to: HandedOver | None) -> dict[str, Any]:
     place = None if delivered_to is None else {"sink": delivered_to.sink, "place": delivered_to.place}
     return {
         "key_id": minted.key_id,
-        "key_prefix": minted.key_prefix,
+        "key_prefix": concealed(minted.key_prefix),
         "api_key": None,
         "delivered_to": place,
     }
@@ -157,8 +162,8 @@ def _minted(minted: MintedKey, delivered_to: HandedOver | None) -> dict[str, Any
 def _key(key: AgentKey, mark: Mark | None) -> dict[str, Any]:
     return {
         "key_id": key.key_id,
-        "key_prefix": key.key_prefix,
-        "name": key.name,
+        "key_prefix": concealed(key.key_prefix),
+        "name": concealed(key.name),
         "status": key_status(key),
         "created_at": format_time(key.created_at),
         "deprecated_at": _time(key.deprecated_at),
@@ -170,9 +175,9 @@ def _key(key: AgentKey, mark: Mark | None) -> dict[str, Any]:
 
 def _entry(entry: RegistryEntry) -> Mapping[str, Any]:
     return {
-        "actor_id": entry.actor_id,
-        "name": entry.name or None,
-        "type": entry.type or None,
+        "actor_id": concealed(entry.actor_id),
+        "name": concealed(entry.name) or None,
+        "type": concealed(entry.type) or None,
         "last_activity_at": _time(entry.last_activity_at),
         "activity_count_30d": entry.recent_count,
     }

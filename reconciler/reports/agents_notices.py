@@ -7,6 +7,7 @@ from typing import Literal, assert_never
 from reconciler.model.agent import LiveAgent
 from reconciler.model.key import KeyId
 from reconciler.model.mark import Mark
+from reconciler.model.secret import concealed
 from reconciler.reports.escaping import MESSAGE_LIMIT, for_terminal
 
 ByHand = Literal["update", "revoke", "mint-key", "revoke-key", "deprecate-key", "undeprecate-key"]
@@ -19,7 +20,7 @@ def owned_notice(agent: LiveAgent, change: ByHand, *, key_id: KeyId | None = Non
         return ""
     what = _consequence(agent, mark, change, key_id)
     text = f"{agent.name} is managed by alter-sync (owner {mark.owner}): {what}"
-    return for_terminal(text, limit=MESSAGE_LIMIT)
+    return for_terminal(concealed(text), limit=MESSAGE_LIMIT)
 
 
 def _consequence(agent: LiveAgent, mark: Mark, change: ByHand, key_id: KeyId | None) -> str:

@@ -10,6 +10,7 @@ from reconciler.model.activity import ACTIVITY_DAYS, AuditEvent, RegistryEntry
 from reconciler.model.agent import LiveAgent
 from reconciler.model.key import AgentKey, MintedKey
 from reconciler.model.scopes import Scopes
+from reconciler.model.secret import concealed
 from reconciler.model.values import JsonObject
 from reconciler.reports.agents_documents import HandedOver, Slice, key_status, sinks_with
 from reconciler.reports.columns import align, join, pad
@@ -173,7 +174,7 @@ def _table(
 ) -> list[str]:
     """The lines of a table. On a narrow terminal what is for reading gives way to what is for copying."""
     elastic = [at for at, name in enumerate(header) if name in {"DISPLAY NAME", "PROVIDERS", "CHANGED"}]
-    cells = [list(header), *([for_terminal(cell) for cell in row] for row in rows)]
+    cells = [list(header), *([for_terminal(concealed(cell)) for cell in row] for row in rows)]
     first, *others = align(cells, width=width, elastic=elastic)
     if "STATUS" in header:
         at = header.index("STATUS")
@@ -196,7 +197,8 @@ def _paged(
 def _card(pairs: Pairs, style: Style) -> str:
     widest = max(len(name) for name, _ in pairs)
     return "\n".join(
-        f"{style.dim(pad(name, widest))}  {for_terminal(value, limit=MESSAGE_LIMIT)}" for name, value in pairs
+        f"{style.dim(pad(name, widest))}  {for_terminal(concealed(value), limit=MESSAGE_LIMIT)}"
+        for name, value in pairs
     )
 
 

@@ -13,6 +13,7 @@ from reconciler.model.key import AgentKey
 from reconciler.model.mark import format_time
 from reconciler.model.nearest import did_you_mean
 from reconciler.model.outcome import OUTCOME_FORMAT, Failure, OperationOutcome, Outcome
+from reconciler.model.secret import concealed
 from reconciler.planning.plan_document import blocked_document, waiting_document
 from reconciler.reports.escaping import RUNNER_MARK
 from reconciler.reports.view import StatusRow
@@ -146,10 +147,10 @@ def _failure(failure: Failure) -> dict[str, Any]:
 def _agent(row: StatusRow) -> dict[str, Any]:
     delivered = row.delivered
     return {
-        "name": row.name,
+        "name": concealed(row.name),
         "declared": row.declared,
         "owned": row.owned,
-        "owner": row.owner,
+        "owner": concealed(row.owner),
         "type": row.type,
         "status": row.status,
         "version": row.version,
@@ -163,12 +164,12 @@ def _agent(row: StatusRow) -> dict[str, Any]:
         "delivered": {
             "key_id": delivered.key_id,
             "at": format_time(delivered.at),
-            "sinks": list(delivered.sinks),
+            "sinks": concealed(delivered.sinks),
         }
         if delivered
         else None,
         "last_used_at": _time(row.last_used_at),
-        "note": row.note,
+        "note": concealed(row.note),
     }
 
 
@@ -177,8 +178,8 @@ def _key(key: AgentKey, row: StatusRow) -> dict[str, Any]:
     step = next((step for step in steps if step.key.key_id == key.key_id), None)
     return {
         "key_id": key.key_id,
-        "key_prefix": key.key_prefix,
-        "name": key.name,
+        "key_prefix": concealed(key.key_prefix),
+        "name": concealed(key.name),
         "created_at": format_time(key.created_at),
         "deprecated_at": _time(key.deprecated_at),
         "revoked_at": _time(key.revoked_at),

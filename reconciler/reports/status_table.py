@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from reconciler.model.key import AgentKey
+from reconciler.model.secret import concealed
 from reconciler.reports.columns import align, display_width, join
 from reconciler.reports.escaping import MESSAGE_LIMIT, for_terminal
 from reconciler.reports.styles import Style
@@ -79,7 +80,7 @@ def _cells(row: StatusRow) -> tuple[str, ...]:
         _moment(row.last_used_at),
         "; ".join(_notes(row)),
     )
-    return tuple(map(for_terminal, raw))
+    return tuple(for_terminal(concealed(text)) for text in raw)
 
 
 def _key_lines(row: StatusRow) -> list[str]:
@@ -91,7 +92,7 @@ def _key_lines(row: StatusRow) -> list[str]:
         age = f", {_age(row.read_at - key.created_at)} old" if row.read_at else ""
         used = f"last used {_moment(key.last_used_at)}" if key.last_used_at else "never used"
         text = f"key {_start_of(key.key_id)}{age}, {used}: {reason}"
-        lines.append(f"    {for_terminal(text, limit=MESSAGE_LIMIT)}")
+        lines.append(f"    {for_terminal(concealed(text), limit=MESSAGE_LIMIT)}")
     return lines
 
 

@@ -136,6 +136,7 @@ def shell_environment(**variables: str) -> dict[str, str]:
 
 def test_bash_completes_with_the_script() -> None:
     Path("agents.yaml").write_text(TEMPLATES)
+    Path("tenant-$(touch pwned)").touch()  # which the glob of the template matches
     program = """\
 source <(alter-sync completion bash)
 complete -p alter-sync
@@ -156,7 +157,7 @@ done
         "complete -o default -F _alter_sync alter-sync",
         "validate",
         "nightly-sync",
-        "nightly-sync quoted tenant-* flow",
+        "nightly-sync quoted 'tenant-*' flow",
     ]
 
 

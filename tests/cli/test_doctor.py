@@ -3,7 +3,8 @@
 import json
 import shutil
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -30,9 +31,11 @@ from tests.support.commands import (
 )
 from tests.support.planes import use_token
 from tests.support.sandbox_server import SignedClient, running_sandbox
+from tests.support.several_apps import APPS, Fleet, declare_app
 from tests.support.wire_server import Reply, WireServer
 
 SCHEMA = Path(__file__).parents[2] / "schemas/doctor.schema.json"
+NO_AGENTS = {"items": [], "total": 0, "limit": 1000, "offset": 0, "has_more": False}
 OF_SERVER = (
     "clock",
     "api",
@@ -93,6 +96,7 @@ def test_a_whole_setup_is_in_order_and_nothing_is_changed_to_find_out(alter: San
 
 def test_people_get_a_line_for_each_check_with_its_fix_and_a_count(alter: SandboxServer) -> None:
     declare(readers("alpha"))
+    Path("key").touch(mode=0o600)
     Path("key").write_text(alter.create_app_key(["agents:read", "providers:read"]))
     result = run("doctor", "--api-key-file", "key")
     assert (result.code, result.stderr) == (ExitCode.OK, "")
@@ -203,6 +207,39 @@ def test_a_key_file_that_is_not_there_is_named(alter: SandboxServer) -> None:
     assert "nowhere" in check(result, "api key")["message"]
 
 
+@pytest.mark.parametrize(
+    ("mode", "status"), [(0o600, "ok"), (0o400, "ok"), (0o644, "warning"), (0o640, "warning")]
+)
+def test_a_key_file_that_others_may_read_is_a_warning(alter: SandboxServer, mode: int, status: str) -> None:
+    declare(readers("alpha"))
+    path = Path("the key")
+    path.write_text(alter.app_key())
+    path.chmod(mode)
+    result = doctor("--api-key-file", str(path))
+    found = check(result, "api key")
+    assert (result.code, found["status"]) == (ExitCode.OK, status)
+    assert found["fix"] == ("chmod 600 'the key'" if status == "warning" else "")
+    assert check(result, "agents:read")["status"] == "ok"
+
+
+def test_of_several_apps_one_has_to_be_named_and_no_key_is_looked_for(
+    alter: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet = Fleet(alter, monkeypatch)
+    for app in APPS:
+        declare_app(app, readers("bot"))
+    monkeypatch.delenv("ALTER_API_KEY", raising=False)
+    result = doctor("-c", "apps")
+    assert (result.code, failures(result)) == (ExitCode.USAGE, ["configuration"])
+    assert "-c apps/bank.yaml" in check(result, "configuration")["fix"]
+    others = [entry for entry in result.document["checks"] if entry["name"] != "configuration"]
+    assert {entry["status"] for entry in others} == {"skipped"}
+    assert all("name one of them with -c" in entry["message"] for entry in others)
+    assert "ALTER_API_KEY" not in result.stdout
+    assert doctor("-c", "apps/bank.yaml").code == ExitCode.OK
+    assert all(key not in result.stdout for key in fleet.keys.values())
+
+
 def test_the_configuration_may_name_the_variable_of_the_key(
     alter: SandboxServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -280,11 +317,108 @@ def test_what_the_server_does_not_tell_is_unknown_and_never_guessed(
 # The server: network, clock, rate.
 
 
+@contextmanager
+def answering(monkeypatch: pytest.MonkeyPatch) -> Iterator[WireServer]:
+    """A server that says what a test scripts, and one agent declared for it."""
+    declare(readers("alpha"))
+    key = mint_plaintext("rk")
+    monkeypatch.setenv("ALTER_API_KEY", key)
+    with WireServer(api_key=key) as server:
+        monkeypatch.setenv("ALTER_BASE_URL", server.url)
+        yield server
+
+
+def test_a_rate_limit_without_headers_is_no_fault_of_the_key(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with answering(monkeypatch) as server:
+        server.on("GET", "/sdk/scopes", Reply(429, {"error": "rate_limit_exceeded"}))
+        result = doctor()
+    assert (result.code, failures(result)) == (ExitCode.RATE_LIMIT, ["api"])
+    assert check(result, "api")["fix"].startswith("wait a minute and try again")
+    assert check(result, "agents:read")["message"] == "the rate limit is used up"
+    assert check(result, "rate limit")["status"] == "skipped"
+
+
+def test_a_rate_limit_of_one_question_alone_is_a_rate_limit(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with answering(monkeypatch) as server:
+        server.on("GET", "/sdk/oauth/provider-catalog", Reply(429, {"error": "rate_limit_exceeded"}))
+        server.on("GET", "/sdk/scopes", Reply(json={"resources": {}, "action_verbs": []}))
+        server.on("GET", "/sdk/agents", Reply(json=NO_AGENTS))
+        result = doctor()
+    assert (result.code, check(result, "api")["status"]) == (ExitCode.RATE_LIMIT, "ok")
+    assert failures(result) == ["providers:read", "agents:write", "agents:admin"]
+
+
+def test_a_rate_limit_that_passes_in_a_moment_is_waited_for(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with answering(monkeypatch) as server:
+        # The first is the look at the network, without a key.
+        server.on("GET", "/sdk/scopes", *[Reply(429, {"error": "rate_limit_exceeded"})] * 2)
+        serve_an_app(server)
+        result = doctor()
+    assert (result.code, failures(result)) == (ExitCode.OK, [])
+
+
+@pytest.mark.parametrize("body", [b"<html>Log in to the guest network</html>", b"{}"])
+def test_what_answers_in_the_place_of_alter_proves_nothing(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, body: bytes
+) -> None:
+    with answering(monkeypatch) as server:
+        for path in ("/sdk/scopes", "/sdk/agents", "/sdk/oauth/provider-catalog"):
+            server.on("GET", path, Reply(body=body, headers={"Content-Type": "text/html"}))
+        result = doctor()
+    assert (result.code, failures(result)) == (ExitCode.ERROR, ["api"])
+    assert "what stands between here and Alter" in check(result, "api")["fix"]
+    assert check(result, "providers:read")["message"] == "the server does not answer as Alter does"
+
+
+def test_an_unknown_refusal_names_the_clock_and_the_address_before_the_key(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with answering(monkeypatch) as server:
+        server.on("GET", "/sdk/scopes", Reply(401, {"error": "bad sig"}))
+        result = doctor()
+    assert (result.code, failures(result)) == (ExitCode.AUTH, ["api"])
+    assert "bad sig" in check(result, "api")["message"]
+    fix = check(result, "api")["fix"]
+    assert fix.index("clock") < fix.index("path of the base URL") < fix.index("API key")
+
+
+def test_a_permission_that_a_refusal_does_not_name_is_unknown(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lacking = {"required": ["providers:read"], "missing": ["providers:read"], "granted": ["agents:read"]}
+    with answering(monkeypatch) as server:
+        server.on(
+            "GET", "/sdk/oauth/provider-catalog", Reply(403, {"error": "insufficient_scope", **lacking})
+        )
+        serve_an_app(server)
+        result = doctor()
+    assert (result.code, warnings(result)) == (ExitCode.OK, ["providers:read"])
+    for permission in ("agents:write", "agents:admin"):
+        assert check(result, permission)["status"] == "skipped"
+        assert check(result, permission)["message"].startswith("unknown")
+
+
+def test_a_connection_that_breaks_is_told_with_something_to_do(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with answering(monkeypatch) as server:
+        server.on("GET", "/sdk/scopes", Reply(401, {"error": "invalid_key"}), Reply(drop=True))
+        result = doctor()
+    assert failures(result) == ["api"]
+    assert "try again" in check(result, "api")["fix"]
+    assert "carried out" not in check(result, "api")["fix"]
+
+
 def serve_an_app(server: WireServer, **headers: str) -> None:
     """What every valid key may read, of an app without agents."""
     server.on("GET", "/sdk/scopes", Reply(json={"resources": {}, "action_verbs": []}, headers=headers))
-    page = {"items": [], "total": 0, "limit": 1000, "offset": 0, "has_more": False}
-    server.on("GET", "/sdk/agents", Reply(json=page))
+    server.on("GET", "/sdk/agents", Reply(json=NO_AGENTS))
     server.on("GET", "/sdk/oauth/provider-catalog", Reply(json={"providers": {}}))
 
 

@@ -1,5 +1,6 @@
 """``alter-sync export``: where it takes owner and app from, where it writes, and that it only ever reads."""
 
+import json
 import os
 import stat
 from pathlib import Path
@@ -229,3 +230,11 @@ def test_a_file_or_folder_that_appears_meanwhile_is_not_written_over(workplace: 
         write_new_folder(Path("agents"), {"mine": "theirs"})
     assert sorted(path.name for path in Path().iterdir()) == ["agents", "agents.yaml"]
     assert (Path("agents.yaml").read_text(), Path("agents", "mine").read_text()) == ("mine", "mine")
+
+
+def test_an_export_can_be_traced(made_by_hand: SandboxServer) -> None:
+    assert run("export", "--owner", OWNER, "--trace", "run.jsonl").code == ExitCode.OK
+    told = [json.loads(line) for line in Path("run.jsonl").read_text().splitlines()]
+    assert told[0]["command"] == "export"
+    assert [line["route"] for line in told if line["event"] == "request"] == ["GET /sdk/agents"]
+    assert told[-1]["event"] == "run_end"

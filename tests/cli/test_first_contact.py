@@ -1,13 +1,14 @@
 """The first minute: the bare command, its help, its version, typing errors."""
 
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
 from reconciler.cli.overview import COMMANDS as TABLE
 from reconciler.cli.wiring import tool_version
 from reconciler.errors import ExitCode
-from tests.support.commands import process, run
+from tests.support.commands import APP, declare, process, run
 
 # Those of the command reference of Alter's own command line.
 AGENTS_COMMANDS = (
@@ -110,6 +111,16 @@ def test_the_help_of_a_command_has_examples_that_begin_with_it(words: tuple[str,
         (["apply", "--parallelism", "0"], "0 is not in the range 1<=x<=64"),
         (["apply", "a.json", "b.json"], "unexpected extra argument"),
         (["schema", "planet"], "'planet' is not one of"),
+        (["schema", "pln"], "Did you mean 'plan'?"),
+        (["plan", "--output", "jsn"], "Did you mean 'json'?"),
+        (["agents", "list", "-o", "tabel"], "Did you mean 'table'?"),
+        (["completion", "bsh"], "Did you mean 'bash'?"),
+        (["completion"], "Choose from: bash, zsh, fish"),
+        (["--verison"], "No such option: --verison. Did you mean '--version'?"),
+        (["help"], "hint: see: alter-sync --help"),
+        (["help", "plan"], "hint: see: alter-sync plan --help"),
+        (["help", "me"], "hint: see: alter-sync --help"),
+        (["apply", "--parallelism", "abc"], "'abc' is not a whole number"),
         (["sandbox", "serve", "--port", "70000"], "70000 is not in the range"),
         (["sandbox", "serve", "--latency", "long"], "long"),
         (["sandbox", "advance"], "DURATION"),
@@ -123,6 +134,31 @@ def test_a_typing_error_is_a_usage_error_that_names_what_was_meant(words: list[s
     assert said in result.stderr
     assert "see: alter-sync" in result.stderr.partition("hint: ")[2]
     assert "Traceback" not in result.stderr
+
+
+def test_a_plan_file_that_is_not_there_is_looked_for_beside_it() -> None:
+    declare({}, app={"name": APP})
+    Path("plan.json").write_text("{}")
+    mistyped = run("apply", "plan.jsn", "--sandbox", "-v")
+    assert mistyped.code == ExitCode.NOT_FOUND
+    assert "0 requests" not in mistyped.stderr  # nothing was asked, so there is nothing to sum up
+    assert "hint: did you mean 'plan.json'?" in mistyped.stderr
+    unlike = run("apply", "nowhere/monday", "--sandbox")
+    assert "hint: write one with `alter-sync plan --save`" in unlike.stderr
+
+
+def test_an_agent_that_is_not_there_is_looked_for_among_the_live_ones() -> None:
+    assert run("agents", "create", "--sandbox", "--name", "invoice-reader", "--show-key").code == ExitCode.OK
+    result = run("agents", "show", "--sandbox", "--agent", "invoice-raeder")
+    assert result.code == ExitCode.NOT_FOUND
+    assert "hint: did you mean 'invoice-reader'?" in result.stderr
+
+
+def test_a_mistyped_channel_is_told_without_what_was_given_for_it() -> None:
+    result = run("plan", "--notify", "slck=https://hooks.slack.com/services/T0/B0/secret")
+    assert result.code == ExitCode.USAGE
+    assert "hint: did you mean 'slack'?" in result.stderr
+    assert "secret" not in result.stderr
 
 
 @pytest.mark.parametrize(

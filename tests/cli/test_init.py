@@ -1,5 +1,6 @@
 """``alter-sync init``: what it writes works at once, what is there stays, and it is all of it or nothing."""
 
+import json
 import os
 import stat
 from collections.abc import Mapping
@@ -323,3 +324,16 @@ def test_a_working_directory_that_is_gone_is_told(workplace: Path) -> None:
     gone.rmdir()
     result = process("init", *NO_QUESTIONS)
     assert (result.code, "cannot be read" in result.stderr) == (ExitCode.USAGE, True)
+
+
+def test_a_folder_that_looks_like_an_option_can_be_entered(workplace: Path) -> None:
+    result = run("init", *NO_QUESTIONS, "--", "-dash")
+    assert result.code == ExitCode.OK
+    assert "  cd ./-dash\n" in result.stderr
+
+
+def test_reading_what_is_live_can_be_traced(alter: SandboxServer) -> None:
+    assert run("init", "--from-live", *NO_QUESTIONS, "--trace", "run.jsonl").code == ExitCode.OK
+    told = [json.loads(line) for line in Path("run.jsonl").read_text().splitlines()]
+    assert told[0]["command"] == "init"
+    assert [line["route"] for line in told if line["event"] == "request"] == ["GET /sdk/agents"]

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from reconciler.cli.checks.setup import Purpose, Setup
-from reconciler.errors import ApiError, ExitCode, InsufficientScope
+from reconciler.errors import ApiError, ExitCode, InsufficientScope, RateLimited
 from reconciler.reports.doctor_report import Check, failed, failed_by, ok, skipped, warning
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def check_held(setup: Setup, permission: str, held: bool | ApiError | None, *, i
         case False:
             return _lacking(setup, permission, is_needed=is_needed)
         case ApiError():
-            return failed_by(permission, held, is_needed=is_needed)
+            return _failed_by(permission, held, is_needed=is_needed)
         case None:
             unknown = f"unknown: the server does not tell without a change ({_FOR[permission]})"
             if is_needed:
@@ -110,8 +110,13 @@ def _check_read(setup: Setup, permission: str, answer: object, *, is_needed: boo
     if isinstance(answer, InsufficientScope):
         return _lacking(setup, permission, is_needed=is_needed)
     if isinstance(answer, ApiError):
-        return failed_by(permission, answer, is_needed=is_needed)
+        return _failed_by(permission, answer, is_needed=is_needed)
     return ok(permission, f"granted, {_FOR[permission]}")
+
+
+def _failed_by(permission: str, error: ApiError, *, is_needed: bool) -> Check:
+    # A rate limit is that of the key, so every command will meet it.
+    return failed_by(permission, error, is_needed=is_needed or isinstance(error, RateLimited))
 
 
 def _lacking(setup: Setup, permission: str, *, is_needed: bool) -> Check:

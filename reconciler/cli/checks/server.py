@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.cli.checks.permissions import APP, PERMISSIONS, check_permissions
 from reconciler.cli.checks.setup import Purpose, Setup
-from reconciler.errors import AlterSyncError, ApiError, ExitCode, UsageError
+from reconciler.errors import AlterSyncError, ApiError, AuthError, ExitCode, RateLimited, UsageError
 from reconciler.reports.doctor_report import Check, failed, failed_by, ok, skipped, warning
 
 if TYPE_CHECKING:
@@ -63,11 +63,13 @@ def _check_with_key(
         return
     yield check_clock(greeting.seconds_ahead)
     yield check_greeting(greeting, key_origin=setup.key_origin)
-    yield check_rate(greeting.allowance)
+    if greeting.failure is None or greeting.allowance is not None:
+        yield check_rate(greeting.allowance)
     if greeting.failure is None:
         yield from check_permissions(setup, inquiry, purpose)
-    else:
-        yield from _skipped("the key is not accepted now", *PERMISSIONS, APP)
+        return
+    unknown = (*PERMISSIONS, APP) if greeting.allowance is not None else _OF_KEY[1:]
+    yield from _skipped(_why_no_more(greeting.failure), *unknown)
 
 
 def _unanswered(error: AlterSyncError, connection: Connection) -> Iterator[Check]:
@@ -119,12 +121,24 @@ def check_greeting(greeting: Greeting, *, key_origin: str) -> Check:
     if greeting.failure is not None:
         error = greeting.failure
         message = f"{error.message} (key from {key_origin})"
-        fix = error.hint or "use another key of the app"
-        return failed("api", message, fix=fix, exit_code=error.exit_code)
+        otherwise = "check the base URL, and what stands between here and Alter"
+        if isinstance(error, AuthError):
+            otherwise = "use another key of the app"
+        return failed("api", message, fix=error.hint or otherwise, exit_code=error.exit_code)
     message = f"accepts the key; answers in {greeting.median_seconds * 1000:.0f} ms (median)"
     if greeting.median_seconds > _SLOW_SECONDS:
         return warning("api", message, fix="look at the network, and at the status of Alter")
     return ok("api", message)
+
+
+def _why_no_more(error: ApiError) -> str:
+    match error:
+        case RateLimited():
+            return "the rate limit is used up"
+        case AuthError():
+            return "the key is not accepted now"
+        case _:
+            return "the server does not answer as Alter does"
 
 
 def check_rate(allowance: Allowance | None) -> Check:

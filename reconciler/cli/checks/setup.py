@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.cli.boundary import ConfigInvalid
@@ -18,7 +21,7 @@ from reconciler.cli.source import (
     find_dashboard,
     open_endpoint,
 )
-from reconciler.cli.wiring import load_configuration
+from reconciler.cli.wiring import SeveralApps, load_configuration
 from reconciler.errors import AlterSyncError, AuthError, ExitCode, UsageError
 from reconciler.model.desired import AppRef, Desired
 from reconciler.reports.doctor_report import Check, failed, failed_by, ok, skipped, warning
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from reconciler.ports import Clock
 
 _FIRST_FINDINGS = 10
+_OF_ONE_APP = ("address", "api key", "network", "dashboard token", "sinks")
 # By its beginning, which is public. An agent's own key cannot be used here, and is refused before this.
 _KINDS = {
     "alter_rk_": "a runtime key (alter_rk_…)",
@@ -68,11 +72,19 @@ class Setup:
 
 
 @contextmanager
-def open_setup(console: Console, source: Source) -> Iterator[tuple[Setup, tuple[Check, ...]]]:
-    """The setup, and the checks of it; with ``--sandbox`` the embedded Alter runs as long as this is open."""
+def open_setup(console: Console, source: Source) -> Iterator[tuple[Setup | None, tuple[Check, ...]]]:
+    """The setup, and the checks of it; with ``--sandbox`` the embedded Alter runs as long as this is open.
+
+    There is no setup for several apps: each has its own address and key, and none the default ones.
+    """
     from reconciler.alter.clock import SystemClock
 
-    desired, configuration = check_configuration(source)
+    try:
+        desired, configuration = check_configuration(source)
+    except SeveralApps as error:
+        why = "the configuration is of several apps; name one of them with -c"
+        yield None, (failed_by("configuration", error), *(skipped(name, why) for name in _OF_ONE_APP))
+        return
     setup = Setup(source, SystemClock(), desired.app if desired else AppRef(""), desired)
     if source.sandbox is None:
         setup, address = check_address(setup)
@@ -96,11 +108,13 @@ def open_setup(console: Console, source: Source) -> Iterator[tuple[Setup, tuple[
 
 
 def check_configuration(source: Source) -> tuple[Desired | None, Check]:
-    """Whether it can be planned, and how many agents it declares."""
+    """Whether it can be planned, and how many agents it declares. Raises ``SeveralApps``."""
     name, paths = "configuration", ", ".join(map(str, source.config))
     validate = Source(source.config).command("validate")  # it takes no other options
     try:
-        configuration = load_configuration(source)
+        configuration = load_configuration(source, what="doctor")
+    except SeveralApps:
+        raise
     except ConfigInvalid as error:
         message, details = f"{paths}: {error.message}", _listed(error.diagnostics)
         return None, failed(name, message, fix=validate, details=details, exit_code=ExitCode.USAGE)
@@ -160,7 +174,17 @@ def check_api_key(setup: Setup) -> tuple[Setup, Check]:
         message = f"{error.message} (from {origin})"
         return setup, failed(name, message, fix=fix, exit_code=error.exit_code)
     kind = next(kind for prefix, kind in _KINDS.items() if api_key.starts_with(prefix))
-    return replace(setup, api_key=api_key), ok(name, f"{kind} from {origin}")
+    setup, message = replace(setup, api_key=api_key), f"{kind} from {origin}"
+    path = setup.source.api_key_file
+    if path is not None and _others_may_read(path):
+        return setup, warning(
+            name, f"{message}, which others may read", fix=shlex.join(["chmod", "600", str(path)])
+        )
+    return setup, ok(name, message)
+
+
+def _others_may_read(path: Path) -> bool:
+    return bool(path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH))
 
 
 def _listed(findings: tuple[Diagnostic, ...]) -> list[str]:

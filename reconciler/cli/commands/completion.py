@@ -35,8 +35,11 @@ SCRIPTS = {
     Shell.BASH: """\
 # bash completion for alter-sync
 _alter_sync() {
-    local IFS=$'\\n'
-    COMPREPLY=($(alter-sync __complete bash "${COMP_LINE:0:COMP_POINT}" 2>/dev/null))
+    local answer
+    COMPREPLY=()
+    while IFS= read -r answer; do
+        COMPREPLY+=("$answer")
+    done < <(alter-sync __complete bash "${COMP_LINE:0:COMP_POINT}" 2>/dev/null)
     if [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *= ]]; then
         compopt -o nospace
     fi

@@ -47,11 +47,13 @@ def doctor(call: Call, *, purpose: For = None) -> ExitCode:
 
     console = call.console
     with open_setup(console, call.source) as (setup, offline):
-        jobs = [
-            Job("server", partial(check_server, setup, purpose)),
-            Job("dashboard", partial(check_dashboard, setup)),
-            *sink_jobs(setup, purpose),
-        ]
+        jobs: list[Job] = []
+        if setup is not None:
+            jobs = [
+                Job("server", partial(check_server, setup, purpose)),
+                Job("dashboard", partial(check_dashboard, setup)),
+                *sink_jobs(setup, purpose),
+            ]
         diagnosis = Diagnosis(describe_tool(), (*offline, *run_side_by_side(jobs)))
     if console.is_table:
         console.text(doctor_text(diagnosis, style=console.style()))

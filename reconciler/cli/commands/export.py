@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reconciler.cli import options as opt
-from reconciler.cli.boundary import guarded
+from reconciler.cli.call import Call, taking
 from reconciler.cli.console import Console
 from reconciler.cli.selection import check_targets
 from reconciler.cli.source import Source
@@ -61,19 +61,29 @@ class Request:
     file: Path | None
 
 
-def export(
+def _call(
     *,
-    owner: Owner = "",
-    app_name: AppName = "",
-    target: opt.Target = [],
-    split: Split = None,
-    out: Out = None,
     config: opt.Config = opt.DEFAULT_CONFIG,
     sandbox: opt.Sandbox = None,
     api_key_file: opt.ApiKeyFile = None,
     no_color: opt.NoColor = False,
     quiet: opt.Quiet = False,
     verbose: opt.Verbose = 0,
+) -> Call:
+    """It writes YAML alone, and asks nothing."""
+    console = opt.make_console(no_color=no_color, quiet=quiet, verbose=verbose)
+    return Call(console, Source(config, sandbox, api_key_file))
+
+
+@taking(_call, speaks_to_alter=True)
+def export(
+    call: Call,
+    *,
+    owner: Owner = "",
+    app_name: AppName = "",
+    target: opt.Target = [],
+    split: Split = None,
+    out: Out = None,
 ) -> ExitCode:
     """Write the live agents as a configuration whose first plan is empty.
 
@@ -81,13 +91,7 @@ def export(
     out and counted. Owner, app and address come from the configuration, if there is one, unless flags say
     otherwise. Reads only, and never writes over a file that is there.
     """
-    console = opt.make_console(no_color=no_color, quiet=quiet, verbose=verbose)
-
-    def action() -> ExitCode:
-        source = Source(config, sandbox, api_key_file)
-        return _export(console, Request(source, owner, app_name, target, split, out))
-
-    return guarded(console, action)
+    return _export(call.console, Request(call.source, owner, app_name, target, split, out))
 
 
 def _export(console: Console, request: Request) -> ExitCode:

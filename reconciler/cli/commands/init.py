@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from reconciler.cli import options as opt
-from reconciler.cli.boundary import guarded
+from reconciler.cli.call import Call, taking
 from reconciler.cli.console import Console, OutputFormat
 from reconciler.cli.first_configuration import Wanted, check_kept, first_configuration
 from reconciler.cli.source import Source, find_api_key, has_token
@@ -97,13 +97,8 @@ class Step:
     purpose: str
 
 
-def init(
-    folder: Folder = Path(),
+def _call(
     *,
-    owner: Owner = "",
-    app_name: AppName = "",
-    from_live: FromLive = False,
-    no_workflow: NoWorkflow = False,
     output: opt.Output = OutputFormat.TABLE,
     sandbox: opt.Sandbox = None,
     api_key_file: opt.ApiKeyFile = None,
@@ -111,18 +106,33 @@ def init(
     no_input: opt.NoInput = False,
     quiet: opt.Quiet = False,
     verbose: opt.Verbose = 0,
+) -> Call:
+    """There is no configuration yet."""
+    console = opt.make_console(
+        output=output, no_color=no_color, no_input=no_input, quiet=quiet, verbose=verbose
+    )
+    return Call(console, Source(opt.DEFAULT_CONFIG, sandbox, api_key_file))
+
+
+@taking(_call, speaks_to_alter=True)
+def init(
+    call: Call,
+    folder: Folder = Path(),
+    *,
+    owner: Owner = "",
+    app_name: AppName = "",
+    from_live: FromLive = False,
+    no_workflow: NoWorkflow = False,
 ) -> ExitCode:
     """Write what a folder of agents starts with: configuration, schema, .gitignore, workflow.
 
     The plan right after says that nothing changes: no agent is declared yet, or, with --from-live, each as it
     is. What is there already is kept, so it can be run again. Nothing is changed in Alter.
     """
-    console = opt.make_console(
-        output=output, no_color=no_color, no_input=no_input, quiet=quiet, verbose=verbose
-    )
     wanted = Wanted(owner, app_name, from_live)
-    request = Request(folder, wanted, not no_workflow, sandbox, api_key_file)
-    return guarded(console, lambda: _init(console, request))
+    source = call.source
+    request = Request(folder, wanted, not no_workflow, source.sandbox, source.api_key_file)
+    return _init(call.console, request)
 
 
 def _init(console: Console, request: Request) -> ExitCode:
@@ -166,7 +176,9 @@ def _workflow() -> StarterFile:
 def _next_steps(request: Request, *, is_new: bool) -> list[Step]:
     """What to do now, in a shell, in this order."""
     source = request.source_inside()
-    steps = [Step(shlex.join(["cd", str(request.folder)]), "")] if request.folder != Path() else []
+    folder = str(request.folder)
+    inside = f"./{folder}" if folder.startswith("-") else folder  # else `cd` takes it for an option
+    steps = [Step(shlex.join(["cd", inside]), "")] if request.folder != Path() else []
     if is_new and not _has_credential(source):
         read = f"read -rs {DEFAULT_API_KEY_ENV} && export {DEFAULT_API_KEY_ENV}"
         steps.append(Step(read, "paste the app's runtime key (alter_rk_…)"))

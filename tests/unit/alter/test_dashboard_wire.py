@@ -80,7 +80,7 @@ def test_what_holds_no_list_is_no_list(document: Any) -> None:
 def test_what_is_missing_of_an_agent_is_named(missing: str) -> None:
     row = {key: value for key, value in AGENT.items() if key != missing}
     assert not read.is_whole_agent(row)
-    with pytest.raises(errors.BadAnswer, match=f"has no field {missing}"):
+    with pytest.raises(errors.BadAnswer, match=f'has no field "{missing}"'):
         read.read_agent(row, route="r")
 
 
@@ -88,7 +88,7 @@ def test_an_agent_without_an_id_is_none() -> None:
     row = {key: value for key, value in AGENT.items() if key != "id"}
     assert not read.is_whole_agent(row)
     assert read.is_whole_agent({**row, "agent_id": "a-2"})
-    with pytest.raises(errors.BadAnswer, match="field id"):
+    with pytest.raises(errors.BadAnswer, match='field "id"'):
         read.read_agent(row, route="r")
 
 
@@ -146,7 +146,7 @@ def test_the_new_key_is_found_wherever_its_plaintext_stands(document: dict[str, 
 
 
 def test_the_id_of_a_new_agent_is_not_taken_for_that_of_its_key() -> None:
-    with pytest.raises(errors.BadAnswer, match="field key_id"):
+    with pytest.raises(errors.BadAnswer, match='field "key_id"'):
         read.read_minted({**AGENT, "api_key": PLAINTEXT}, route="r")
 
 
@@ -202,7 +202,7 @@ def test_an_event_tells_when_who_and_what(row: dict[str, Any]) -> None:
 def test_an_event_may_tell_less_but_not_nothing() -> None:
     event = read.read_event({"at": "2026-11-01T00:00:00Z", "action": "key.mint", "keyId": None}, route="r")
     assert (event.actor, event.fields, event.key_id) == ("", None, None)
-    with pytest.raises(errors.BadAnswer, match="the event has no field at"):
+    with pytest.raises(errors.BadAnswer, match='the event has no field "at"'):
         read.read_event({"action": "key.mint"}, route="r")
 
 
@@ -217,5 +217,5 @@ def test_an_entry_of_the_registry_tells_whom_it_saw(row: dict[str, Any]) -> None
     entry = read.read_entry(row, route="r")
     assert (entry.actor_id, entry.name, entry.recent_count) == ("x", "bot", 3)
     assert entry.last_activity_at == datetime(2026, 11, 1, tzinfo=UTC)
-    with pytest.raises(errors.BadAnswer, match="no field actor_id"):
+    with pytest.raises(errors.BadAnswer, match='no field "actor_id"'):
         read.read_entry({"name": "bot"}, route="r")

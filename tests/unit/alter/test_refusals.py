@@ -215,6 +215,14 @@ def test_a_wrong_clock_is_told_when_a_signature_is_refused(date: str, hint: str)
     assert hint in refuse(401, {"error": "invalid_key"}, date=date).hint
 
 
+def test_a_signature_that_is_refused_may_have_several_causes_and_the_likely_come_first() -> None:
+    for details in ({"error": "bad_signature"}, {"error": "timestamp out of range"}, {}):
+        hint = refuse(401, details).hint
+        assert 0 < hint.index("clock") < hint.index("path of the base URL") < hint.index("API key")
+    assert refuse(401, {"error": "key_revoked"}).hint == ""
+    assert refuse(403, {"error": "ip_not_allowed"}).hint == ""
+
+
 def test_our_hints_go_before_those_for_users_of_another_client() -> None:
     agent_key = refuse(403, {"error": "agent_cannot_mint_subagents", "hint": "theirs"})
     assert agent_key.hint == "an agent key was used; use the app's runtime key (alter_rk_…)"

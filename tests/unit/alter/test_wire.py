@@ -55,7 +55,7 @@ def test_absent_and_null_are_nothing_where_nothing_is_allowed() -> None:
 def test_a_missing_required_field_is_named_with_the_route(name: str) -> None:
     document = agent_json()
     del document[name]
-    with pytest.raises(errors.BadAnswer, match=f"has no field {name}$") as caught:
+    with pytest.raises(errors.BadAnswer, match=f'has no field "{name}"$') as caught:
         wire.read_agent(document, route=ROUTE)
     assert caught.value.message.startswith(ROUTE)
 
@@ -65,6 +65,7 @@ def test_a_missing_required_field_is_named_with_the_route(name: str) -> None:
     [
         ("id", 7),
         ("id", ""),
+        ("id", "alter_ak_abcdefghijklmnopqrstuv_234567"),
         ("name", None),
         ("type", "robot"),
         ("status", "paused"),
@@ -86,7 +87,7 @@ def test_a_missing_required_field_is_named_with_the_route(name: str) -> None:
     ],
 )
 def test_a_field_of_a_wrong_kind_is_named_but_its_value_not_shown(name: str, value: Any) -> None:
-    with pytest.raises(errors.BadAnswer, match=f"has a field {name} that is not"):
+    with pytest.raises(errors.BadAnswer, match=f'has a field "{name}" that is not'):
         read(**{name: value})
 
 

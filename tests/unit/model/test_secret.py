@@ -7,9 +7,11 @@ from hashlib import sha256
 
 import pytest
 
-from reconciler.model.secret import Secret
+from reconciler.errors import UsageError
+from reconciler.model.secret import Secret, concealed
 
 SECRET = Secret("alter_ak_plain")
+KEY = "alter_ak_abcdefghijklmnopqrstuv_234567"
 
 
 def test_only_reveal_gives_the_plaintext() -> None:
@@ -48,3 +50,21 @@ def test_a_secret_cannot_leave_the_process() -> None:
 def test_an_empty_secret_is_a_mistake() -> None:
     with pytest.raises(ValueError, match="empty"):
         Secret("")
+
+
+def test_what_looks_like_a_key_is_hidden_at_every_depth_and_nothing_else_changes() -> None:
+    value = {"a": [f"see {KEY}!", 1, None, True], KEY: {"b": (KEY.upper(), "my_alter_ak_short")}, "n": 1.5}
+    assert concealed(value) == {
+        "a": ["see (key)!", 1, None, True],
+        "(key)": {"b": ["(key)", "my_alter_ak_short"]},
+        "n": 1.5,
+    }
+
+
+def test_a_failure_never_says_a_key() -> None:
+    error = UsageError(f"cannot use {KEY}", hint=f"revoke {KEY} first")
+    assert (error.message, error.hint, str(error)) == (
+        "cannot use (key)",
+        "revoke (key) first",
+        "cannot use (key)",
+    )
