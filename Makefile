@@ -15,7 +15,7 @@ demo: .venv/demo  ## the whole story on the embedded Alter, with examples/agents
 	@$(BIN)/alter-sync demo --config examples/agents.yaml
 
 test: .venv/dev  ## all tests, with branch coverage
-	$(BIN)/python -m pytest -n 2 --cov --cov-report=term
+	$(BIN)/python -m pytest -n 3 --cov --cov-report=term
 
 faults: .venv/dev  ## every fault plan, about forty minutes; ALTER_SYNC_SEED=N draws others
 	ALTER_SYNC_FAULTS=all $(BIN)/python -m pytest -n 2 --timeout 900 tests/faults
